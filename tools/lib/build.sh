@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Configuring and building one kernel in the cache. The directory's name holds
+# what was asked for (series, configuration, fragment; the checkout too where
+# it is linked in); its stamp holds what it was built from, and is written
+# last, so that an interrupted build is continued.
+
+build_dir() {
+	local config=$1 name linked=""
+	name=$(basename "$config" .config)
+
+	[ "$(header "$config" tree)" != linked ] || linked=$checkout
+	printf '%s\n' "$cache/build/$(source_key)-$name-$(key "$(fragment "$config")" "$linked")"
+}
+
+build_source() {
+	if [ "$(header "$1" tree)" = linked ]; then
+		linked_dir
+	else
+		source_dir
+	fi
+}
+
+kernel_make() {
+	local config=$1
+	shift
+	make -C "$(build_source "$config")" O="$(build_dir "$config")" \
+		ARCH="$(header "$config" arch)" LLVM="-$llvm" -j"$(nproc)" "$@"
+}
+
+# prepare - everything that a configuration step needs
+prepare() {
+	if [ -n "$(missing_packages "${packages[@]}")" ]; then
+		lock packages
+		install_packages
+	fi
+	fetch_source
+	install_bindgen
+}
+
+configure() {
+	local config=$1 dir log lost asked
+	dir=$(build_dir "$config")
+	log=$cache/logs/$(basename "$dir")-config.log
+	asked=$dir/.graceslab-asked
+
+	[ "$(header "$config" tree)" != linked ] || link_source
+	mkdir -p "$dir"
+	fragment "$config" >"$asked.new"
+	if [ -f "$dir/.config" ] && cmp -s "$asked.new" "$asked" &&
+		[ -z "$(lost_symbols "$asked" "$dir/.config")" ]; then
+		rm "$asked.new"
+		return
+	fi
+	rm -f "$asked"
+	cp "$asked.new" "$dir/.config"
+	step "$log" "configuring $(basename "$dir")" kernel_make "$config" olddefconfig || {
+		errors_of "$log"
+		die "could not configure $config: see $log"
+	}
+	lost=$(lost_symbols "$asked.new" "$dir/.config")
+	if [ -n "$lost" ]; then
+		rm -f "$dir/.config"
+		printf '%s\n' "$lost" >&2
+		die "$config: the kernel's configuration lost $(printf '%s\n' "$lost" | sed 's/ (got.*//; s/^# //' | paste -sd,): see their dependencies, or take them out of $(fragment_file "$config")"
+	fi
+	mv "$asked.new" "$asked"
+}
+
+build_stamp() {
+	source_version
+	fragment "$1"
+	toolchain_version
+}
+
+# A build from sources that are not ours to freeze is always run through make.
+fresh() {
+	[ -z "${LINUX_SRC:-}" ] && [ "$(header "$1" tree)" != linked ] &&
+		[ -f "$2/.graceslab-stamp" ] &&
+		build_stamp "$1" 2>/dev/null | cmp -s - "$2/.graceslab-stamp"
+}
+
+build() {
+	local config=$1 dir log
+	dir=$(build_dir "$config")
+	log=$cache/logs/$(basename "$dir").log
+
+	! fresh "$config" "$dir" || return 0
+	prepare
+	lock "$(basename "$dir")"
+	! fresh "$config" "$dir" || return 0
+	rm -f "$dir/.graceslab-stamp"
+	configure "$config"
+	step "$log" "building kernel $(basename "$dir"), minutes the first time" \
+		kernel_make "$config" || {
+		errors_of "$log"
+		die "the kernel build of $config failed: see $log; running the same command again continues it"
+	}
+	build_stamp "$config" >"$dir/.graceslab-stamp"
+}

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Where things live, how to speak, how to wait: shared by the shell tools.
+# Source it from a script that has set -euo pipefail.
+
+checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/graceslab
+
+# rustup's proxies must not shadow the distribution's rustc, whose metadata
+# (and LLVM) the kernel build relies on: another rustc ends in E0514.
+export PATH=/usr/bin:/bin:/usr/sbin:/sbin:$cache/tools/bin:$PATH
+
+say() {
+	printf '%s\n' "$*" >&2
+}
+
+die() {
+	printf 'error: %s\n' "$*" >&2
+	exit 1
+}
+
+# lock NAME - hold NAME until this process ends; say so when that means waiting
+declare -A held
+lock() {
+	local file=$cache/locks/$1 fd
+
+	[ -z "${held[$1]:-}" ] || return 0
+	held[$1]=yes
+	mkdir -p "$cache/locks"
+	exec {fd}>>"$file"
+	if ! flock -n "$fd"; then
+		say "waiting for another run of $1 to end (lock $file)"
+		flock "$fd"
+	fi
+}
+
+# step LOG WHAT COMMAND... - run COMMAND with its output in LOG, showing that it
+# lives: seconds, steps done so far and the latest one
+step() {
+	local log=$1 what=$2 pid start=$SECONDS shown=0 status=0 now line width
+	shift 2
+
+	mkdir -p "$(dirname "$log")"
+	say "$what (log: $log)"
+	"$@" >"$log" 2>&1 </dev/null &
+	pid=$!
+	# shellcheck disable=SC2064
+	trap "kill $pid 2>/dev/null || :" EXIT
+	while kill -0 "$pid" 2>/dev/null; do
+		sleep 0.5
+		now=$((SECONDS - start))
+		if [ -t 2 ]; then
+			line=$(progress_line "$log")
+			width=$(($(tput cols 2>/dev/null || echo 80) - 12))
+			printf '\r\033[K  %4ds %s' "$now" "${line:0:width}" >&2
+		elif [ $((now - shown)) -ge 20 ]; then
+			shown=$now
+			say "  ${now}s $(progress_line "$log")"
+		fi
+	done
+	[ ! -t 2 ] || printf '\r\033[K' >&2
+	wait "$pid" || status=$?
+	trap - EXIT
+	[ "$status" != 0 ] || say "  done in $((SECONDS - start))s"
+	return "$status"
+}
+
+progress_line() {
+	printf '%s steps, now: %s' "$(grep -cE '^ +[A-Z]+' "$1" || :)" \
+		"$(tail -n 1 "$1" | tr -s ' \t' ' ')"
+}
+
+# errors_of LOG - the lines that most likely say what went wrong
+errors_of() {
+	{ grep -nE '(^| )(error|fatal|undefined)|error(\[E[0-9]+\])?:|\*\*\*|No space left' "$1" ||
+		tail -n 15 "$1"; } | tail -n 15 >&2
+}

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# The kernel source: the user's own (LINUX_SRC, never written to), or the
+# distribution's linux-source-$KERNEL, unpacked in the cache.
+
+KERNEL=${KERNEL:-7.2}
+
+source_dir() {
+	if [ -n "${LINUX_SRC:-}" ]; then
+		(cd "$LINUX_SRC" 2>/dev/null && pwd -P) ||
+			die "LINUX_SRC=$LINUX_SRC is not a directory; point it at a kernel source tree"
+	else
+		printf '%s\n' "$cache/src/linux-source-$KERNEL"
+	fi
+}
+
+# A directory under its final name is complete: it got it by a rename.
+fetch_source() {
+	local dir
+	dir=$(source_dir)
+
+	if [ -n "${LINUX_SRC:-}" ]; then
+		[ -f "$dir/Kbuild" ] && [ -f "$dir/rust/kernel/lib.rs" ] ||
+			die "LINUX_SRC=$dir is not a kernel source tree with Rust support"
+		[ ! -e "$dir/.config" ] && [ ! -d "$dir/include/config" ] ||
+			die "LINUX_SRC=$dir was built in place, which rules out building elsewhere: run 'make mrproper' there, or give a clean tree"
+		return
+	fi
+	[ ! -d "$dir" ] || return 0
+	lock "source-$KERNEL"
+	[ ! -d "$dir" ] || return 0
+	install xz-utils
+	download_source
+	unpack_source "$dir"
+}
+
+download_source() {
+	local package=linux-source-$KERNEL
+	mkdir -p "$cache/src/download"
+	say "fetching $package (160 MB)"
+	(cd "$cache/src/download" && download "$package") ||
+		die "no suite has $package: set LINUX_SRC=/path/to/linux to a source tree of your own, or KERNEL= to another series"
+}
+
+unpack_source() {
+	local dir=$1 deb partial=$1.partial
+
+	deb=$(find "$cache/src/download" -name "linux-source-${KERNEL}_*.deb" | sort -V | tail -n 1)
+	rm -rf "$partial"
+	mkdir -p "$partial"
+	if ! step "$cache/logs/unpack-$KERNEL.log" "unpacking linux-source-$KERNEL" \
+		unpack_deb "$deb" "$partial"; then
+		rm -rf "$partial" "$deb"
+		die "could not unpack $deb (removed): check the free space of $cache and run again"
+	fi
+	mv "$partial" "$dir"
+	rm -f "$deb"
+}
+
+unpack_deb() {
+	set -o pipefail
+	dpkg-deb --fsys-tarfile "$1" |
+		tar -xO "./usr/src/linux-source-$KERNEL.tar.xz" |
+		tar -xJ --strip-components=1 -C "$2" &&
+		[ -f "$2/Makefile" ]
+}
+
+source_version() {
+	make -s --no-print-directory -C "$(source_dir)" kernelversion
+}
+
+# linked_dir - where the private copy with the checkout linked in lives; one
+# for each checkout, so that two of them never test each other
+linked_dir() {
+	printf '%s\n' "$cache/src/linked-$(source_key)-$(key "$checkout")"
+}
+
+source_key() {
+	if [ -n "${LINUX_SRC:-}" ]; then
+		printf 'own%s' "$(key "$(source_dir)")"
+	else
+		printf '%s' "$KERNEL"
+	fi
+}
+
+key() {
+	printf '%s' "$*" | sha256sum | cut -c 1-10
+}
+
+# link_source - make the private copy: hard links for everything but the two
+# files that are changed, each of which is replaced, never edited in place
+link_source() {
+	local from dir partial version
+	from=$(source_dir)
+	dir=$(linked_dir)
+	partial=$dir.partial
+	version=$(source_version)
+
+	lock "linked-$(source_key)-$(key "$checkout")"
+	[ "$(cat "$dir/.linked" 2>/dev/null)" != "$from $version" ] || return 0
+	say "linking $checkout into a copy of the kernel source"
+	rm -rf "$partial" "$dir"
+	mkdir -p "$(dirname "$dir")"
+	cp -al "$from" "$partial" 2>/dev/null || {
+		rm -rf "$partial"
+		cp -a --reflink=auto "$from" "$partial"
+	}
+	ln -s "$checkout" "$partial/lib/graceslab"
+	replace "$partial/lib/Kconfig" 'source "lib/graceslab/Kconfig"'
+	# shellcheck disable=SC2016
+	replace "$partial/lib/Makefile" 'obj-$(CONFIG_GRACESLAB) += graceslab/'
+	printf '%s' "$from $version" >"$partial/.linked"
+	mv "$partial" "$dir"
+}
+
+replace() {
+	{ cat "$1" && printf '\n%s\n' "$2"; } >"$1.new"
+	mv "$1.new" "$1"
+}
