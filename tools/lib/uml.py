@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Guests on User-mode Linux: the kernel is a process, its root the host's.
+
+A backend is a module with these functions: argv() says how to start the guest
+so that guest-init (or something that ends in guest-run) runs as root inside,
+with the host's file system readable at its own paths and the run directory
+writable at /tmp/run; the console is the process's output.
+"""
+
+from pathlib import Path
+from typing import List
+
+TOOLS = Path(__file__).resolve().parent
+CHECKOUT = TOOLS.parents[1]
+
+
+def is_smp(kernel: Path) -> bool:
+    """Whether the kernel in this build directory has several CPUs."""
+    return 'CONFIG_SMP=y' in (kernel / '.config').read_text().splitlines()
+
+
+def argv(kernel: Path, run: Path, cpus: int, mem: str, append: List[str]) -> List[str]:
+    """The command that boots the kernel of this build directory."""
+    keep = [str(path) for path in (CHECKOUT, kernel) if path.is_relative_to('/tmp')]
+    args = [
+        str(kernel / 'linux'),
+        'root=/dev/root', 'rootfstype=hostfs', 'rootflags=/', 'ro',
+        f'init={TOOLS}/guest-init', f'graceslab_run={run}', f'graceslab_keep={":".join(keep)}',
+        f'mem={mem}', 'seccomp=on',
+        'con0=fd:0,fd:1', 'con=null', 'loglevel=8',
+        f'uml_dir={run}/', 'umid=uml',
+    ]
+    if is_smp(kernel):
+        args.append(f'ncpus={cpus}')
+    return args + append
