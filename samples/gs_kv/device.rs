@@ -116,6 +116,7 @@ impl MiscDevice for Table {
             uapi::STATS => UserSlice::new(arg, size_of::<uapi::TableStats>())
                 .writer()
                 .write(&table.stats()),
+            uapi::REBUILD => table.rebuild(),
             _ => Err(ENOTTY),
         }?;
         Ok(0)

@@ -9,9 +9,10 @@
  *		not known
  *	ENOENT	no such key (GET, DEL)
  *	ENOSPC	GS_KV_MAX_ENTRIES entries are in the table (SET)
- *	ENOMEM	no memory (SET)
+ *	ENOMEM	no memory (SET, REBUILD)
  *	EFAULT	a bad address
  *	EIO	an entry was freed while a reader held it (GET): a bug
+ *	EAGAIN	readers of the bucket array before this one may be left (REBUILD)
  *	ENOTTY	not one of these calls
  */
 #ifndef GS_KV_H
@@ -24,7 +25,7 @@
 #define GS_KV_KEY_MAX		512
 #define GS_KV_MAX_ENTRIES	(1u << 20)
 
-/* GET stays in the read-side section for some microseconds with the entry. */
+/* GET takes its time in the read-side section, before and after it looks. */
 #define GS_KV_LINGER		(1u << 0)
 
 struct gs_kv_op {
@@ -51,5 +52,6 @@ struct gs_kv_stats {
 #define GS_KV_DEL		_IOW(GS_KV_IOC, 2, struct gs_kv_op)
 #define GS_KV_GET		_IOWR(GS_KV_IOC, 3, struct gs_kv_op)
 #define GS_KV_STATS		_IOR(GS_KV_IOC, 4, struct gs_kv_stats)
+#define GS_KV_REBUILD		_IO(GS_KV_IOC, 5)	/* replace the bucket array */
 
 #endif /* GS_KV_H */

@@ -41,6 +41,8 @@
 #define MAX_UNLOADS	4
 #define TOLD_ABOUT	5	/* wrong reads that each reader describes */
 
+#define HOT_KEYS	8
+
 /* --self-test: keys about which the truth is wrong on purpose. */
 #define BAIT_VALUE	0	/* checked against another address */
 #define BAIT_ABSENT	1	/* deleted behind the truth's back */
@@ -158,6 +160,27 @@ static void get_stats(int fd, struct gs_kv_stats *stats)
 		die("stats: %s", strerror(errno));
 }
 
+/* Replaces the bucket array, as often as readers allow it. */
+static void rebuild(int fd)
+{
+	if (ioctl(fd, GS_KV_REBUILD) && errno != EAGAIN)
+		die("rebuild: %s", strerror(errno));
+}
+
+/*
+ * One key in two is a hot one, of which there are some for each CPU: what one
+ * process reads another is about to free.
+ */
+static size_t pick(u64 *random, size_t first, size_t step)
+{
+	u64 r = next_random(random);
+	size_t nr = (nr_keys - first + step - 1) / step;
+
+	if (r % 2 && nr > HOT_KEYS)
+		nr = HOT_KEYS;
+	return first + (r >> 1) % nr * step;
+}
+
 /* Writers */
 
 static void write_key(int fd, struct counts *c, size_t i, bool delete)
@@ -187,10 +210,9 @@ static void writer(int fd, int me)
 {
 	struct counts *c = &shared->writers[me];
 	u64 random = 0x5eed0000u + (u64)me;
-	size_t first = (size_t)me;
-	size_t mine = (nr_keys - first + (size_t)nr_cpus - 1) / (size_t)nr_cpus;
+	size_t step = (size_t)nr_cpus;
 
-	for (size_t i = first; i < nr_keys; i += (size_t)nr_cpus)
+	for (size_t i = (size_t)me; i < nr_keys; i += step)
 		write_key(fd, c, i, false);
 	atomic_store(&c->loaded, true);
 
@@ -198,9 +220,8 @@ static void writer(int fd, int me)
 		bool thin = now_ms() / 400 % 2;
 
 		for (int n = 0; n < 64; n++) {
-			u64 r = next_random(&random);
-			size_t i = first + (r >> 4) % mine * (size_t)nr_cpus;
-			bool seldom = r % 16 == 0;
+			size_t i = pick(&random, (size_t)me, step);
+			bool seldom = next_random(&random) % 16 == 0;
 			bool absent = DELETED(atomic_load_explicit(&truth[i].done,
 								   memory_order_relaxed));
 
@@ -276,12 +297,11 @@ static void reader(int fd, int me)
 		die("no memory");
 	while (!atomic_load_explicit(&shared->stop, memory_order_relaxed)) {
 		for (int n = 0; n < 64; n++) {
-			u64 r = next_random(&random);
-			size_t i = (r >> 8) % nr_keys;
+			size_t i = pick(&random, 0, 1);
 
 			if (self_test && n < NR_BAITS)
 				i = (size_t)n;
-			read_key(fd, c, i, r % 32 == 0, generations);
+			read_key(fd, c, i, n % 8 == 0, generations);
 		}
 	}
 }
@@ -429,7 +449,9 @@ static int race(int fd, unsigned int seconds)
 		living += 2;
 	}
 	do {
-		usleep(20 * 1000);
+		usleep(5 * 1000);
+		rebuild(fd);
+		rebuild(fd);
 		now = now_ms();
 		ended = reap(WNOHANG);
 		if (ended >= 0) {

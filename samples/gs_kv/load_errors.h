@@ -53,7 +53,7 @@ static void check_errors(int fd)
 			must_fail(fd, calls[i], &op, ENOENT, "a key that is not there");
 	}
 	must_fail(fd, GS_KV_STATS, nowhere, EFAULT, "an argument at a bad address");
-	must_fail(fd, _IO(GS_KV_IOC, 1), nowhere, ENOTTY, "an unknown call");
+	must_fail(fd, _IO(GS_KV_IOC, 99), nowhere, ENOTTY, "an unknown call");
 }
 
 #endif /* GS_KV_LOAD_ERRORS_H */

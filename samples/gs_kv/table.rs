@@ -82,8 +82,8 @@ use kernel::{
 
 const MIN_BUCKETS: usize = 16;
 
-/// How often a lingering reader looks at its entry again.
-const LINGER_LOOKS: u32 = 2000;
+/// How long a lingering reader stays, in turns of its loops.
+const LINGER: u32 = 5000;
 
 /// What belongs to the writer.
 pub(crate) struct Writer {
@@ -123,22 +123,27 @@ impl Table {
 
     /// Looks a key up.
     ///
-    /// With `linger` the entry is looked at again and again before the reader lets go of it.
+    /// With `linger` a reader waits before it looks into the bucket array that it has, which may be
+    /// replaced meanwhile, and looks at its entry again and again before it lets go of it.
     ///
     /// # Errors
     ///
     /// `EIO` if the entry was freed while it was looked at, which is a bug and is logged.
     pub(crate) fn get(&self, key: &[u8], linger: bool) -> Result<Option<Found>> {
         let hash = entry::hash(key);
-        let looks = if linger { LINGER_LOOKS } else { 1 };
+        let turns = if linger { LINGER } else { 1 };
 
         let guard = rcu::read_lock();
-        let (_, entry) = self.current.get(&guard).find(hash, key, &guard);
+        let buckets = self.current.get(&guard);
+        for _ in 1..turns {
+            cpu_relax();
+        }
+        let (_, entry) = buckets.find(hash, key, &guard);
         let Some(entry) = entry else {
             return Ok(None);
         };
         let first = entry.read();
-        for _ in 0..looks {
+        for _ in 0..turns {
             cpu_relax();
             if first.is_none() || entry.read() != first {
                 drop(guard);
@@ -209,23 +214,35 @@ impl Table {
         true
     }
 
-    /// Replaces the bucket array if its size is wrong by now and the previous one has no readers.
+    /// Replaces the bucket array, whether it has to be or not.
     ///
-    /// Without memory the old one stays, which is slower but not wrong.
-    fn resize(&self, writer: &mut Writer) {
-        let old = self.current.get(writer);
-        let full = writer.entries > old.len();
-        let empty = writer.entries < old.len() / 8 && old.len() > MIN_BUCKETS;
-        if !(full || empty) || writer.previous.as_ref().is_some_and(|gp| !gp.is_over()) {
-            return;
-        }
+    /// # Errors
+    ///
+    /// `EAGAIN` if the array before the current one may have readers; `ENOMEM`.
+    pub(crate) fn rebuild(&self) -> Result {
+        self.replace_buckets(&mut self.writer.lock())
+    }
 
-        // Half full, so that it is not the next write's turn again.
-        let len = (2 * writer.entries).next_power_of_two().max(MIN_BUCKETS);
+    /// Replaces the bucket array if its size is wrong by now.
+    fn resize(&self, writer: &mut Writer) {
+        let len = self.current.get(writer).len();
+        let full = writer.entries > len;
+        let empty = writer.entries < len / 8 && len > MIN_BUCKETS;
+        if full || empty {
+            // If that fails, the old array stays: slower, but not wrong.
+            let _ = self.replace_buckets(writer);
+        }
+    }
+
+    fn replace_buckets(&self, writer: &mut Writer) -> Result {
+        if writer.previous.as_ref().is_some_and(|gp| !gp.is_over()) {
+            return Err(EAGAIN);
+        }
+        let old = self.current.get(writer);
         let side = old.side().other();
-        let Ok(new) = Buckets::new(len, side) else {
-            return;
-        };
+        // Not full, so that it is not the next write's turn again.
+        let len = (2 * writer.entries).next_power_of_two().max(MIN_BUCKETS);
+        let new = Buckets::new(len, side)?;
         for head in old.heads() {
             let mut from = head;
             while let Some(entry) = from.get(writer) {
@@ -242,6 +259,7 @@ impl Table {
         self.current.replace(writer, new);
         writer.previous = Some(GracePeriod::start());
         writer.resizes += 1;
+        Ok(())
     }
 
     /// The cache's own counts.

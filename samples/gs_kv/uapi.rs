@@ -4,6 +4,7 @@
 
 use kernel::{
     ioctl::{
+        _IO,
         _IOR,
         _IOW,
         _IOWR, //
@@ -21,7 +22,7 @@ pub(crate) const KEY_MAX: usize = 512;
 /// With this many entries the table is full.
 pub(crate) const MAX_ENTRIES: usize = 1 << 20;
 
-/// A `GET` with this flag stays in the read-side section with the entry for some microseconds.
+/// A `GET` with this flag takes its time in the read-side section, before and after it looks.
 pub(crate) const LINGER: u32 = 1 << 0;
 
 /// The argument of `SET`, `DEL` and `GET`.
@@ -62,3 +63,4 @@ pub(crate) const SET: u32 = _IOW::<Op>(IOC, 1);
 pub(crate) const DEL: u32 = _IOW::<Op>(IOC, 2);
 pub(crate) const GET: u32 = _IOWR::<Op>(IOC, 3);
 pub(crate) const STATS: u32 = _IOR::<TableStats>(IOC, 4);
+pub(crate) const REBUILD: u32 = _IO(IOC, 5);
