@@ -515,6 +515,8 @@ static int load(unsigned int seconds)
 	       nr_keys, READERS(reads), absent, READERS(lingered));
 	printf("%llu adds, %llu overwrites, %llu deletes, %llu resizes, %llu wrong reads\n",
 	       WRITERS(adds), overwrites, deletes, resizes, wrong);
+	printf("gs_kv_load: %llu entries made, %llu freed by free_rcu: %llu of these done, %llu pending\n",
+	       after.created, after.queued, after.done, after.queued - after.done);
 	fflush(stdout);
 
 	if (failed) {
