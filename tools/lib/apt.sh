@@ -6,6 +6,8 @@
 # are: the private configuration is the machine's own mirror with another
 # suite in its place.
 
+apt_dir=${GS_APT_DIR:-/etc/apt}
+
 as_root() {
 	if [ "$(id -u)" = 0 ]; then
 		"$@"
@@ -39,7 +41,7 @@ own_sources() {
 	local suite=$1 files own
 
 	own="^($(codename)|stable|oldstable|testing|unstable|sid)\$"
-	files=$(find /etc/apt/sources.list.d -name '*.sources' 2>/dev/null | sort)
+	files=$(find "$apt_dir/sources.list.d" -name '*.sources' 2>/dev/null | sort) || :
 	# shellcheck disable=SC2086
 	[ -z "$files" ] || awk -v suite="$suite" -v own="$own" '
 		BEGIN { RS = ""; FS = "\n" }
@@ -76,7 +78,7 @@ own_sources() {
 				exit
 			}
 		}' $files
-	cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |
+	{ cat "$apt_dir/sources.list" "$apt_dir"/sources.list.d/*.list 2>/dev/null || :; } |
 		awk -v suite="$suite" -v own="$own" '
 		$1 == "deb" {
 			options = ""
@@ -220,8 +222,8 @@ install_from_next() {
 	open_suite "$suite" || return 1
 	mkdir -p "$dir/both"
 	cp "$dir/sources/suite.sources" "$dir/both/next.sources"
-	cp /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list "$dir/both/" 2>/dev/null || :
-	[ ! -f /etc/apt/sources.list ] || cp /etc/apt/sources.list "$dir/both/machine.list"
+	cp "$apt_dir"/sources.list.d/*.sources "$apt_dir"/sources.list.d/*.list "$dir/both/" 2>/dev/null || :
+	[ ! -f "$apt_dir/sources.list" ] || cp "$apt_dir/sources.list" "$dir/both/machine.list"
 	step "$log" "installing $* with $suite" with_both "$dir" "$suite" "$@"
 }
 

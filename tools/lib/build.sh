@@ -35,8 +35,9 @@ prepare() {
 		lock packages
 		install_packages
 	fi
+	start_bindgen
 	fetch_source
-	install_bindgen
+	finish_bindgen
 }
 
 configure() {

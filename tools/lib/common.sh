@@ -11,6 +11,9 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/graceslab
 # (and LLVM) the kernel build relies on: another rustc ends in E0514.
 export PATH=/usr/bin:/bin:/usr/sbin:/sbin:$cache/tools/bin:$PATH
 
+# The makes that are run here have nothing to do with the one that runs us.
+unset MAKEFLAGS MFLAGS MAKELEVEL
+
 say() {
 	printf '%s\n' "$*" >&2
 }
@@ -35,6 +38,15 @@ lock() {
 	fi
 }
 
+# Whatever runs in the background ends with this process.
+children=()
+end_children() {
+	[ ${#children[@]} = 0 ] || kill "${children[@]}" 2>/dev/null || :
+}
+trap end_children EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
 # step LOG WHAT COMMAND... - run COMMAND with its output in LOG, showing that it
 # lives: seconds, steps done so far and the latest one
 step() {
@@ -45,8 +57,7 @@ step() {
 	say "$what (log: $log)"
 	"$@" >"$log" 2>&1 </dev/null &
 	pid=$!
-	# shellcheck disable=SC2064
-	trap "kill $pid 2>/dev/null || :" EXIT
+	children+=("$pid")
 	while kill -0 "$pid" 2>/dev/null; do
 		sleep 0.5
 		now=$((SECONDS - start))
@@ -61,7 +72,6 @@ step() {
 	done
 	[ ! -t 2 ] || printf '\r\033[K' >&2
 	wait "$pid" || status=$?
-	trap - EXIT
 	[ "$status" != 0 ] || say "  done in $((SECONDS - start))s"
 	return "$status"
 }

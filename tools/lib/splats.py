@@ -113,7 +113,8 @@ class Scanner:
 
     def open_bracket(self, regex: str) -> None:
         """From here on a report that matches regex is expected."""
-        self.close_bracket()
+        self.end_report()
+        self.unclosed()
         self.opened, self.met = self.number, False
         self.expected = re.compile(regex.strip())
 
@@ -125,9 +126,17 @@ class Scanner:
                 self.opened, f'expected a splat and saw none: {self.expected.pattern}'))
         self.expected = None
 
+    def unclosed(self) -> None:
+        """A bracket that is open now will not be closed any more."""
+        if self.expected is not None:
+            self.findings.append(Finding(
+                self.opened, f'a bracket was never closed: {self.expected.pattern}'))
+            self.expected = None
+
     def finish(self) -> List[Finding]:
         """The log has ended: every finding in it."""
-        self.close_bracket()
+        self.end_report()
+        self.unclosed()
         return self.findings
 
 

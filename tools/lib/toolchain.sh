@@ -27,17 +27,30 @@ new_enough_bindgen() {
 		[ "$(printf '%s\n' "$bindgen_least" "$version" | sort -V | head -n 1)" = "$bindgen_least" ]
 }
 
-install_bindgen() {
-	local log=$cache/logs/bindgen.log
-
+# start_bindgen, finish_bindgen - cargo builds it while other things happen
+start_bindgen() {
+	bindgen_job=""
 	! new_enough_bindgen || return 0
 	lock bindgen
 	! new_enough_bindgen || return 0
-	step "$log" "building bindgen with cargo" \
-		/usr/bin/cargo install bindgen-cli --locked --root "$cache/tools" || {
-		errors_of "$log"
-		die "could not build bindgen $bindgen_least or newer: see $log; is the crate registry reachable?"
+	bindgen_log=$cache/logs/bindgen.log
+	mkdir -p "$cache/logs"
+	say "building bindgen with cargo in the background (log: $bindgen_log)"
+	/usr/bin/cargo install bindgen-cli --locked --root "$cache/tools" \
+		>"$bindgen_log" 2>&1 </dev/null &
+	bindgen_job=$!
+	children+=("$bindgen_job")
+}
+
+finish_bindgen() {
+	[ -n "$bindgen_job" ] || return 0
+	step "$cache/logs/bindgen-wait.log" "waiting for cargo to build bindgen" \
+		tail --pid="$bindgen_job" -f "$bindgen_log"
+	wait "$bindgen_job" || {
+		errors_of "$bindgen_log"
+		die "could not build bindgen $bindgen_least or newer: see $bindgen_log; is the crate registry reachable?"
 	}
+	hash -r
 }
 
 # What a kernel build depends on besides its source and its configuration.

@@ -4,14 +4,13 @@
 A backend is a module with these functions: argv() says how to start the guest
 so that guest-init (or something that ends in guest-run) runs as root inside,
 with the host's file system readable at its own paths and the run directory
-writable at /tmp/run; the console is the process's output.
+writable at /run/graceslab; the console is the process's output.
 """
 
 from pathlib import Path
 from typing import List
 
 TOOLS = Path(__file__).resolve().parent
-CHECKOUT = TOOLS.parents[1]
 
 
 def is_smp(kernel: Path) -> bool:
@@ -21,11 +20,10 @@ def is_smp(kernel: Path) -> bool:
 
 def argv(kernel: Path, run: Path, cpus: int, mem: str, append: List[str]) -> List[str]:
     """The command that boots the kernel of this build directory."""
-    keep = [str(path) for path in (CHECKOUT, kernel) if path.is_relative_to('/tmp')]
     args = [
         str(kernel / 'linux'),
         'root=/dev/root', 'rootfstype=hostfs', 'rootflags=/', 'ro',
-        f'init={TOOLS}/guest-init', f'graceslab_run={run}', f'graceslab_keep={":".join(keep)}',
+        f'init={TOOLS}/guest-init', f'graceslab_run={run}',
         f'mem={mem}', 'seccomp=on',
         'con0=fd:0,fd:1', 'con=null', 'loglevel=8',
         f'uml_dir={run}/', 'umid=uml',
