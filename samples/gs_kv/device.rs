@@ -143,19 +143,19 @@ fn remove(table: &Table, arg: UserPtr) -> Result {
 }
 
 fn get(table: &Table, arg: UserPtr) -> Result {
-    let mut op = read_op(arg, uapi::LINGER)?;
+    let mut op = read_op(arg, uapi::LINGER_MAX)?;
     let mut buf = [MaybeUninit::uninit(); KEY_MAX];
     let key = read_key(&op, &mut buf)?;
-    let found = table.get(key, op.flags & uapi::LINGER != 0)?;
+    let found = table.get(key, op.linger)?;
     let found = found.ok_or(ENOENT)?;
     op.value = found.value;
     op.generation = found.generation;
     UserSlice::new(arg, size_of::<Op>()).writer().write(&op)
 }
 
-fn read_op(arg: UserPtr, flags: u32) -> Result<Op> {
+fn read_op(arg: UserPtr, linger_max: u32) -> Result<Op> {
     let op: Op = UserSlice::new(arg, size_of::<Op>()).reader().read()?;
-    if op.flags & !flags != 0 {
+    if op.linger > linger_max {
         return Err(EINVAL);
     }
     Ok(op)

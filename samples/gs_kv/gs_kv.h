@@ -5,8 +5,8 @@
  * The layouts are the same on 32 and 64 bits.  All calls return 0, or -1 with
  * errno set:
  *
- *	EINVAL	a key that is empty, too long or has a NUL in it; a flag that is
- *		not known
+ *	EINVAL	a key that is empty, too long or has a NUL in it; a linger that
+ *		is too long
  *	ENOENT	no such key (GET, DEL)
  *	ENOSPC	GS_KV_MAX_ENTRIES entries are in the table (SET)
  *	ENOMEM	no memory (SET, REBUILD)
@@ -25,13 +25,15 @@
 #define GS_KV_KEY_MAX		512
 #define GS_KV_MAX_ENTRIES	(1u << 20)
 
-/* GET takes its time in the read-side section, before and after it looks. */
-#define GS_KV_LINGER		(1u << 0)
+/* The longest linger: some milliseconds, for each of the two times. */
+#define GS_KV_LINGER_MAX	(1u << 16)
 
 struct gs_kv_op {
 	__u64 key;		/* address of the key's bytes, no NUL */
 	__u32 key_len;
-	__u32 flags;		/* GET: GS_KV_LINGER; else 0 */
+	__u32 linger;		/* GET: turns to wait, under RCU, before and after
+				 * looking; else 0
+				 */
 	__u64 value;		/* SET: in; GET: out */
 	__u64 generation;	/* GET: out, grows with every SET of the table */
 };
@@ -52,6 +54,6 @@ struct gs_kv_stats {
 #define GS_KV_DEL		_IOW(GS_KV_IOC, 2, struct gs_kv_op)
 #define GS_KV_GET		_IOWR(GS_KV_IOC, 3, struct gs_kv_op)
 #define GS_KV_STATS		_IOR(GS_KV_IOC, 4, struct gs_kv_stats)
-#define GS_KV_REBUILD		_IO(GS_KV_IOC, 5)	/* replace the bucket array */
+#define GS_KV_REBUILD		_IO(GS_KV_IOC, 5)	/* another bucket array */
 
 #endif /* GS_KV_H */

@@ -41,7 +41,9 @@
 #define MAX_UNLOADS	4
 #define TOLD_ABOUT	5	/* wrong reads that each reader describes */
 
+#define FEW_KEYS	127
 #define HOT_KEYS	8
+#define LINGER		1000
 
 /* --self-test: keys about which the truth is wrong on purpose. */
 #define BAIT_VALUE	0	/* checked against another address */
@@ -237,7 +239,7 @@ static void writer(int fd, int me)
 
 /* Readers */
 
-static void read_key(int fd, struct counts *c, size_t i, bool linger,
+static void read_key(int fd, struct counts *c, size_t i, u32 linger,
 		     u64 *generations)
 {
 	u64 addr = keys[i].addr + (self_test && i == BAIT_VALUE ? 8 : 0);
@@ -246,7 +248,7 @@ static void read_key(int fd, struct counts *c, size_t i, bool linger,
 	const char *wrong;
 	bool found;
 
-	op.flags = linger ? GS_KV_LINGER : 0;
+	op.linger = linger;
 	done = atomic_load(&truth[i].done);
 	found = !ioctl(fd, GS_KV_GET, &op);
 	if (!found && errno == EIO)
@@ -301,7 +303,7 @@ static void reader(int fd, int me)
 
 			if (self_test && n < NR_BAITS)
 				i = (size_t)n;
-			read_key(fd, c, i, n % 8 == 0, generations);
+			read_key(fd, c, i, n % 8 ? 0 : LINGER, generations);
 		}
 	}
 }
@@ -395,7 +397,7 @@ static u64 check_all(int fd)
 	if (!generations)
 		die("no memory");
 	for (size_t i = 0; i < nr_keys; i++)
-		read_key(fd, &c, i, false, generations);
+		read_key(fd, &c, i, 0, generations);
 	free(generations);
 	return c.wrong;
 }
@@ -435,6 +437,34 @@ static void start_afresh(int fd)
 }
 
 /*
+ * Replaces the bucket array of a small table as fast as it can under a reader
+ * that lingers long enough to meet several new ones, if the table let it.
+ */
+static void outlast_reader(int fd, int me)
+{
+	u64 generations[FEW_KEYS] = { 0 };
+
+	for (int n = 0; n < 64; n++)
+		read_key(fd, &shared->readers[me], (size_t)n * 7 % FEW_KEYS,
+			 GS_KV_LINGER_MAX, generations);
+}
+
+static int outlast(int fd)
+{
+	static struct counts c;
+	int ended;
+
+	for (size_t i = 0; i < FEW_KEYS; i++)
+		write_key(fd, &c, i, false);
+	start(outlast_reader, 0);
+	while ((ended = reap(WNOHANG)) < 0)
+		rebuild(fd);
+	for (size_t i = 0; i < FEW_KEYS; i++)
+		write_key(fd, &c, i, true);
+	return ended;
+}
+
+/*
  * Lets readers race writers until some seconds after all keys are loaded.
  * Returns how many processes did not end as they should.
  */
@@ -450,8 +480,8 @@ static int race(int fd, unsigned int seconds)
 	}
 	do {
 		usleep(5 * 1000);
-		rebuild(fd);
-		rebuild(fd);
+		for (int i = 0; i < 4; i++)
+			rebuild(fd);
 		now = now_ms();
 		ended = reap(WNOHANG);
 		if (ended >= 0) {
@@ -501,7 +531,7 @@ static int load(unsigned int seconds)
 	get_stats(fd, &before);
 	if (before.entries)
 		die("FAIL: a call that failed left a key");
-	failed = race(fd, seconds);
+	failed = outlast(fd) + race(fd, seconds);
 	left = check_all(fd);
 	get_stats(fd, &after);
 	close(fd);

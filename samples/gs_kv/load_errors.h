@@ -36,9 +36,9 @@ static void check_errors(int fd)
 		op.key_len = ~0u;
 		must_fail(fd, calls[i], &op, EINVAL, "a key that is far too long");
 		op.key_len = 1;
-		op.flags = ~0u;
-		must_fail(fd, calls[i], &op, EINVAL, "an unknown flag");
-		op.flags = 0;
+		op.linger = GS_KV_LINGER_MAX + 1;
+		must_fail(fd, calls[i], &op, EINVAL, "a linger that is too long");
+		op.linger = 0;
 		op.key = (uintptr_t)nowhere;
 		must_fail(fd, calls[i], &op, EFAULT, "a key at a bad address");
 		op.key = ~0ull;

@@ -82,9 +82,6 @@ use kernel::{
 
 const MIN_BUCKETS: usize = 16;
 
-/// How long a lingering reader stays, in turns of its loops.
-const LINGER: u32 = 5000;
-
 /// What belongs to the writer.
 pub(crate) struct Writer {
     entries: usize,
@@ -123,19 +120,17 @@ impl Table {
 
     /// Looks a key up.
     ///
-    /// With `linger` a reader waits before it looks into the bucket array that it has, which may be
-    /// replaced meanwhile, and looks at its entry again and again before it lets go of it.
+    /// For `linger` turns the reader waits before it looks into the bucket array that it has, which
+    /// may be replaced meanwhile; for as many it looks at its entry again before it lets go of it.
     ///
     /// # Errors
     ///
     /// `EIO` if the entry was freed while it was looked at, which is a bug and is logged.
-    pub(crate) fn get(&self, key: &[u8], linger: bool) -> Result<Option<Found>> {
+    pub(crate) fn get(&self, key: &[u8], linger: u32) -> Result<Option<Found>> {
         let hash = entry::hash(key);
-        let turns = if linger { LINGER } else { 1 };
-
         let guard = rcu::read_lock();
         let buckets = self.current.get(&guard);
-        for _ in 1..turns {
+        for _ in 0..linger {
             cpu_relax();
         }
         let (_, entry) = buckets.find(hash, key, &guard);
@@ -143,7 +138,7 @@ impl Table {
             return Ok(None);
         };
         let first = entry.read();
-        for _ in 0..turns {
+        for _ in 0..=linger {
             cpu_relax();
             if first.is_none() || entry.read() != first {
                 drop(guard);
@@ -214,13 +209,16 @@ impl Table {
         true
     }
 
-    /// Replaces the bucket array, whether it has to be or not.
+    /// Replaces the bucket array, whether it has to be or not, by one of another size.
     ///
     /// # Errors
     ///
     /// `EAGAIN` if the array before the current one may have readers; `ENOMEM`.
     pub(crate) fn rebuild(&self) -> Result {
-        self.replace_buckets(&mut self.writer.lock())
+        let mut writer = self.writer.lock();
+        // Three sizes in turn: no array is like the last but one, on the same side.
+        let len = fitting(writer.entries) << (writer.resizes % 3);
+        self.replace_buckets(&mut writer, len)
     }
 
     /// Replaces the bucket array if its size is wrong by now.
@@ -230,18 +228,16 @@ impl Table {
         let empty = writer.entries < len / 8 && len > MIN_BUCKETS;
         if full || empty {
             // If that fails, the old array stays: slower, but not wrong.
-            let _ = self.replace_buckets(writer);
+            let _ = self.replace_buckets(writer, fitting(writer.entries));
         }
     }
 
-    fn replace_buckets(&self, writer: &mut Writer) -> Result {
+    fn replace_buckets(&self, writer: &mut Writer, len: usize) -> Result {
         if writer.previous.as_ref().is_some_and(|gp| !gp.is_over()) {
             return Err(EAGAIN);
         }
         let old = self.current.get(writer);
         let side = old.side().other();
-        // Not full, so that it is not the next write's turn again.
-        let len = (2 * writer.entries).next_power_of_two().max(MIN_BUCKETS);
         let new = Buckets::new(len, side)?;
         for head in old.heads() {
             let mut from = head;
@@ -283,6 +279,11 @@ impl Table {
             early: self.early.load(Relaxed),
         }
     }
+}
+
+/// The number of buckets for this many entries.
+fn fitting(entries: usize) -> usize {
+    (entries + 1).next_power_of_two().max(MIN_BUCKETS)
 }
 
 /// Frees an entry that was in the table, once no reader can have it.
