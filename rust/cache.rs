@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Caches: slabs, sheaves, barns, and what a cache's life consists of.
+
+pub(crate) mod alloc;
+pub(crate) mod barn;
+pub(crate) mod bits;
+pub(crate) mod core;
+pub(crate) mod debug;
+pub(crate) mod destroy;
+pub(crate) mod free;
+pub(crate) mod leak;
+pub(crate) mod registry;
+pub(crate) mod service;
+pub(crate) mod sheaf;
+pub(crate) mod shrink;
+pub(crate) mod slab;
+pub(crate) mod stats;

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Allocation: `main` → `spare` → this CPU's oldest ripe batch → barn → partial slab → new slab.
+
+use super::barn::Node;
+use super::bits;
+use super::core::{Core, CpuCache};
+use super::debug;
+use super::slab::Slab;
+use crate::percpu::{NoPreempt, Section};
+use crate::rcu::queue::{self, null_batch, Batch, Queue};
+use crate::sys::{self, Gfp, Misuse};
+use core::ptr::null_mut;
+
+/// Allocates an object, or null.
+///
+/// Context: as `gfp` allows; without a reclaim bit in it, any context, NMI included.
+#[inline(always)]
+pub(crate) fn alloc(core: &Core, gfp: Gfp) -> *mut u8 {
+    let obj = match core.open() {
+        Some((section, share)) => {
+            // SAFETY: The share is the section's.
+            let obj = unsafe { Batch::pop((*share).main) };
+            if obj.is_null() {
+                slow(core, section, share, gfp)
+            } else {
+                drop(section);
+                obj
+            }
+        }
+        None => reentrant(core, gfp),
+    };
+    finish(core, obj, gfp)
+}
+
+/// What is done to every object that is handed out.
+#[inline(always)]
+fn finish(core: &Core, mut obj: *mut u8, gfp: Gfp) -> *mut u8 {
+    if core.checked() {
+        while !obj.is_null() && !debug::on_alloc(core, obj) {
+            // It was in two places: leaked, and another one taken.
+            obj = take_one(core, gfp);
+        }
+    }
+    if gfp & kernel::bindings::__GFP_ZERO != 0 && !obj.is_null() {
+        if core.ctor.is_some() {
+            // The caller asked for two things that exclude each other.
+            // SAFETY: The object was just allocated, and nobody has it.
+            unsafe { super::free::free(core, obj) };
+            return null_mut();
+        }
+        // SAFETY: The object is the caller's, and of this size.
+        unsafe { obj.write_bytes(0, core.geometry.size as usize) };
+    }
+    obj
+}
+
+/// Allocates without checks.
+#[cold]
+fn take_one(core: &Core, gfp: Gfp) -> *mut u8 {
+    match core.open() {
+        Some((section, share)) => slow(core, section, share, gfp),
+        None => reentrant(core, gfp),
+    }
+}
+
+/// What a look at all that is at hand came to.
+enum Look {
+    Found(*mut u8),
+    /// A sheaf is missing to put objects in.
+    NoSheaf,
+    /// No object is left in sheaves or slabs.
+    Empty,
+}
+
+#[cold]
+#[inline(never)]
+fn slow(core: &Core, section: Section, share: *mut CpuCache, gfp: Gfp) -> *mut u8 {
+    if !core.is_live() {
+        drop(section);
+        core.misuse(Misuse::DeadAlloc, null_mut(), None);
+        return null_mut();
+    }
+    // SAFETY: May be called in any context.
+    let spin = unsafe { sys::gs_sys_gfp_spins(gfp) && !sys::gs_sys_in_nmi() };
+    let (mut section, mut share) = (section, share);
+    let mut have_sheaf = true;
+    loop {
+        match look(core, &section, share, spin, have_sheaf) {
+            Look::Found(obj) => return obj,
+            Look::NoSheaf => {
+                drop(section);
+                let sheaf = if spin {
+                    // SAFETY: Any gfp may be asked for.
+                    queue::new_batch(core.capacity, unsafe { sys::gs_sys_gfp_inner(gfp) })
+                } else {
+                    null_mut()
+                };
+                // Without a sheaf a single object will do.
+                have_sheaf = !sheaf.is_null();
+                let Some(again) = core.open() else {
+                    // SAFETY: The sheaf is empty and nobody's.
+                    unsafe { drop_sheaf(sheaf) };
+                    return reentrant(core, gfp);
+                };
+                (section, share) = again;
+                if have_sheaf {
+                    // SAFETY: The share is the section's, the sheaf the caller's.
+                    unsafe {
+                        if (*(*share).main).cap() == 0 && core.is_live() {
+                            (*share).main = sheaf;
+                        } else {
+                            drop_sheaf(sheaf);
+                        }
+                    }
+                }
+            }
+            Look::Empty => {
+                drop(section);
+                let slab = Slab::new(core, gfp, -1);
+                if slab.is_null() {
+                    return null_mut();
+                }
+                let Some(again) = core.open() else {
+                    // Whole and unseen: any CPU may have it.
+                    // SAFETY: The slab came from `Slab::new`.
+                    return unsafe { add_reentrant(core, slab) };
+                };
+                (section, share) = again;
+                let node = core.local_node();
+                // The gfp allowed a descriptor, so it allows to wait for the lock.
+                // SAFETY: The slab came from `Slab::new`.
+                unsafe { node.add(&mut node.lock(&section), slab) };
+            }
+        }
+    }
+}
+
+/// # Safety
+///
+/// `sheaf` is the caller's and empty, or null.
+unsafe fn drop_sheaf(sheaf: *mut Batch) {
+    if !sheaf.is_null() {
+        // SAFETY: By the function's requirement.
+        unsafe { queue::free_batch(sheaf) }
+    }
+}
+
+fn look(
+    core: &Core,
+    section: &Section,
+    share: *mut CpuCache,
+    spin: bool,
+    have_sheaf: bool,
+) -> Look {
+    // SAFETY: The share is the section's.
+    unsafe {
+        let share = &mut *share;
+        for _ in 0..2 {
+            let obj = Batch::pop(share.main);
+            if !obj.is_null() {
+                return Look::Found(obj);
+            }
+            core::mem::swap(&mut share.main, &mut share.spare);
+        }
+        if (*share.main).cap() == 0 {
+            core::mem::swap(&mut share.main, &mut share.spare);
+        }
+        if !core.has_hooks() && share.queue.has_sealed() {
+            let obj = swap_ripe(core, section, share, spin);
+            if !obj.is_null() {
+                return Look::Found(obj);
+            }
+        }
+        let node = core.local_node();
+        if let Some(found) = look_node(node, section, share, spin, have_sheaf) {
+            return found;
+        }
+        for other in core.nodes() {
+            if !core::ptr::eq(other, node) {
+                if let Some(found) = look_node(other, section, share, spin, have_sheaf) {
+                    return found;
+                }
+            }
+        }
+        Look::Empty
+    }
+}
+
+/// Takes this CPU's oldest sealed batch for `main`, if its grace period is over: no callback, and
+/// no slab is touched.
+///
+/// # Safety
+///
+/// `share` is the section's; `main` and `spare` are empty.
+unsafe fn swap_ripe(
+    core: &Core,
+    section: &Section,
+    share: &mut CpuCache,
+    spin: bool,
+) -> *mut u8 {
+    let cpu = section.cpu();
+    let Some(mut sealed) = cpu.sealed.lock_if(section, spin) else {
+        return null_mut();
+    };
+    // SAFETY: The queue is this CPU's and its lock is held; sheaves are the section's.
+    unsafe {
+        let batch = Queue::pop_ripe(&mut share.queue, &mut sealed);
+        drop(sealed);
+        if batch.is_null() {
+            return null_mut();
+        }
+        share.queue.done.add((*batch).len() as u64);
+        share.swapped.add(1);
+        let empty = core::mem::replace(&mut share.main, batch);
+        if empty != null_batch() {
+            if (*share.queue.open).cap() == 0 {
+                share.queue.open = empty;
+            } else if share.spare == null_batch() {
+                share.spare = empty;
+            } else if let Some(mut inner) = core.local_node().lock_if(section, spin) {
+                // Over the barn's limit if need be: a batch that opens takes it from there.
+                core.local_node().keep_empty(&mut inner, empty);
+            } else {
+                core.detached.push(empty);
+            }
+        }
+        Batch::pop(share.main)
+    }
+}
+
+fn look_node(
+    node: &Node,
+    section: &Section,
+    share: &mut CpuCache,
+    spin: bool,
+    have_sheaf: bool,
+) -> Option<Look> {
+    let mut inner = node.lock_if(section, spin)?;
+    // SAFETY: Sheaves of the share are the section's, those of the barn the lock's.
+    unsafe {
+        let full = node.exchange_empty(&mut inner, share.main);
+        if !full.is_null() {
+            share.main = full;
+            return Some(Look::Found(Batch::pop(full)));
+        }
+        if (*share.main).cap() == 0 {
+            let empty = node.take_empty(&mut inner);
+            if !empty.is_null() {
+                share.main = empty;
+            } else if have_sheaf {
+                return Some(Look::NoSheaf);
+            } else {
+                let mut one = null_mut();
+                return (node.take(&mut inner, 1, |obj| one = obj) == 1).then_some(Look::Found(one));
+            }
+        }
+        // Handed out from the top of the sheaf: put the lowest addresses there.
+        let (main, room) = (share.main, (*share.main).cap());
+        let n = node.take(&mut inner, room as usize, |obj| {
+            Batch::push(main, obj);
+        });
+        Batch::objects(main).reverse();
+        (n != 0).then(|| Look::Found(Batch::pop(main)))
+    }
+}
+
+/// Allocates for an interrupt or NMI that found its CPU's section open: from slabs that frees have
+/// just made available, or from a new one where `gfp` can give it.
+#[cold]
+#[inline(never)]
+fn reentrant(core: &Core, gfp: Gfp) -> *mut u8 {
+    if !core.is_live() {
+        core.misuse(Misuse::DeadAlloc, null_mut(), None);
+        return null_mut();
+    }
+    let found = {
+        let _reader = NoPreempt::new();
+        let mut found: *mut u8 = null_mut();
+        for node in core.nodes() {
+            let mut taken = node.take_incoming();
+            while !taken.is_null() {
+                // SAFETY: The slabs taken carry their tokens; each is given back, or its token
+                // is released.
+                unsafe {
+                    let slab = Node::next_incoming(&mut taken);
+                    if found.is_null() {
+                        bits::take((*slab).free(), 1, |i| found = (*slab).object(i));
+                    }
+                    // A slab that no lock holder has seen yet must reach the list of all slabs.
+                    if bits::any((*slab).free())
+                        || !(*slab).all.is_linked()
+                        || !(*slab).tokens.release(bits::LISTED, (*slab).free())
+                    {
+                        node.incoming(&*slab);
+                    }
+                }
+            }
+            if !found.is_null() {
+                break;
+            }
+        }
+        found
+    };
+    if !found.is_null() {
+        return found;
+    }
+    let slab = Slab::new(core, gfp, -1);
+    if slab.is_null() {
+        return null_mut();
+    }
+    // SAFETY: The slab came from `Slab::new`.
+    unsafe { add_reentrant(core, slab) }
+}
+
+/// Takes the first object of a new slab, and puts the slab where a lock holder will find it.
+///
+/// # Safety
+///
+/// `slab` must come from [`Slab::new`].
+unsafe fn add_reentrant(core: &Core, slab: *mut Slab) -> *mut u8 {
+    let _reader = NoPreempt::new();
+    let mut one = null_mut();
+    // SAFETY: By the function's requirement the slab, and its token, are the caller's.
+    unsafe {
+        bits::take((*slab).free(), 1, |i| one = (*slab).object(i));
+        core.local_node().incoming(&*slab);
+    }
+    one
+}
+
+/// Allocates `p.len()` objects, or none.
+///
+/// Context: as for [`alloc`].
+pub(crate) fn alloc_bulk(core: &Core, gfp: Gfp, p: &mut [*mut u8]) -> bool {
+    for i in 0..p.len() {
+        let obj = alloc(core, gfp);
+        if obj.is_null() {
+            // SAFETY: These were allocated above and nobody has seen them.
+            unsafe { super::free::free_bulk(core, &mut p[..i]) };
+            return false;
+        }
+        p[i] = obj;
+    }
+    true
+}

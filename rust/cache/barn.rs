@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A cache's share of a NUMA node: its slabs, and the barn with full and empty sheaves.
+
+use super::bits;
+use super::core::Core;
+use super::slab::Slab;
+use crate::list::{List, Stack};
+use crate::lock::{Class, RawGuard, RawLock};
+use crate::percpu::{Section};
+use crate::rcu::queue::{self, Batch};
+use core::mem::offset_of;
+use core::ptr::null_mut;
+
+/// Most full sheaves a barn keeps, and most empty ones.
+const MAX_SHEAVES: u32 = 10;
+
+/// All-free slabs that a node keeps for the next allocations.
+const KEEP_EMPTY: usize = 4;
+
+type Partial = List<Slab, { offset_of!(Slab, partial) }>;
+type All = List<Slab, { offset_of!(Slab, all) }>;
+/// Slabs on their way to a partial list.
+type Incoming = Stack<Slab, { offset_of!(Slab, incoming_next) }>;
+
+/// What the node lock protects.
+pub(crate) struct Inner {
+    /// Slabs that have free objects, or had: their tokens are held by the list.
+    partial: Partial,
+    /// Every slab of the node.
+    pub(crate) all: All,
+    full: *mut Batch,
+    nr_full: u32,
+    empty: *mut Batch,
+    nr_empty: u32,
+    /// Objects in the full sheaves.
+    pub(crate) in_full: u64,
+}
+
+/// See the module.
+pub(crate) struct Node {
+    inner: RawLock<Inner>,
+    /// Slabs that a freer made available again; any context pushes, lock holders take.
+    incoming: Incoming,
+}
+
+impl Node {
+    /// Makes a node of the memory at `this`.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be the caller's and stay where it is.
+    pub(crate) unsafe fn init(this: *mut Self) {
+        // SAFETY: By the function's requirements.
+        unsafe {
+            this.write(Node {
+                inner: RawLock::new(Inner {
+                    partial: List::new(),
+                    all: List::new(),
+                    full: null_mut(),
+                    nr_full: 0,
+                    empty: null_mut(),
+                    nr_empty: 0,
+                    in_full: 0,
+                }),
+                incoming: Stack::new(),
+            });
+            (*this).inner.init(Class::Node);
+        }
+    }
+
+    /// Waits for the node lock.
+    pub(crate) fn lock<'a>(&'a self, section: &'a Section) -> RawGuard<'a, Inner> {
+        self.inner.lock(section)
+    }
+
+    /// Takes the node lock, spinning only if the caller may.
+    pub(crate) fn lock_if<'a>(
+        &'a self,
+        section: &'a Section,
+        spin: bool,
+    ) -> Option<RawGuard<'a, Inner>> {
+        self.inner.lock_if(section, spin)
+    }
+
+    /// Makes a slab available again, whose token the caller has just taken.
+    ///
+    /// Context: Any context, NMI included, with preemption off.
+    pub(crate) fn incoming(&self, slab: &Slab) {
+        // SAFETY: The token's holder alone links the slab, and a listed slab is not released.
+        unsafe { self.incoming.push((&raw const *slab).cast_mut()) };
+    }
+
+    /// Takes all incoming slabs for a caller that has no lock; to be given back one by one.
+    pub(crate) fn take_incoming(&self) -> *mut Slab {
+        self.incoming.take()
+    }
+
+    /// Splits the first slab off those that [`Self::take_incoming`] returned, or null.
+    ///
+    /// # Safety
+    ///
+    /// `taken` must come from there.
+    pub(crate) unsafe fn next_incoming(taken: &mut *mut Slab) -> *mut Slab {
+        // SAFETY: By the function's requirement.
+        unsafe { Incoming::pop_taken(taken) }
+    }
+
+    /// Adds a slab that nobody has seen yet.
+    ///
+    /// # Safety
+    ///
+    /// `slab` must come from [`Slab::new`].
+    pub(crate) unsafe fn add(&self, inner: &mut Inner, slab: *mut Slab) {
+        // SAFETY: By the function's requirements; its token is the list's from here on.
+        unsafe {
+            inner.all.push_back(slab);
+            inner.partial.push_front(slab);
+        }
+    }
+
+    /// Moves incoming slabs to the partial list.
+    fn splice(&self, inner: &mut Inner) {
+        let mut taken = self.incoming.take();
+        loop {
+            // SAFETY: The slabs taken carry their tokens with them.
+            unsafe {
+                let slab = Incoming::pop_taken(&mut taken);
+                if slab.is_null() {
+                    return;
+                }
+                if !(*slab).all.is_linked() {
+                    inner.all.push_back(slab);
+                }
+                inner.partial.push_back(slab);
+            }
+        }
+    }
+
+    /// Allocates up to `limit` objects from the node's slabs; `f` gets each.
+    pub(crate) fn take(&self, inner: &mut Inner, limit: usize, mut f: impl FnMut(*mut u8)) -> usize {
+        if !self.incoming.is_empty() {
+            self.splice(inner);
+        }
+        let mut taken = 0;
+        while taken < limit {
+            let slab = inner.partial.front();
+            if slab.is_null() {
+                if self.incoming.is_empty() {
+                    break;
+                }
+                self.splice(inner);
+                continue;
+            }
+            // SAFETY: A slab on the list is alive.
+            let s = unsafe { &*slab };
+            taken += bits::take(s.free(), limit - taken, |i| f(s.object(i)));
+            if !bits::any(s.free()) {
+                // SAFETY: It is on this list, and the list holds its token.
+                unsafe { inner.partial.remove(slab) };
+                if !s.tokens.release(bits::LISTED, s.free()) {
+                    // A free came in between, and the token is ours again.
+                    // SAFETY: As above.
+                    unsafe { inner.partial.push_back(slab) };
+                }
+            }
+        }
+        taken
+    }
+
+    /// Unlinks slabs whose objects are all free, except for `keep`, and returns them linked by
+    /// `incoming_next`, their tokens held. `busy` is set if one was on its way to the list.
+    pub(crate) fn unlink_free(&self, inner: &mut Inner, keep: usize, busy: &mut bool) -> *mut Slab {
+        self.splice(inner);
+        let (mut kept, mut out) = (0, null_mut());
+        let mut slab = inner.all.front();
+        while !slab.is_null() {
+            // SAFETY: A slab on the list is alive; its token is checked before it is unlinked.
+            unsafe {
+                let next = inner.all.next(slab);
+                let s = &*slab;
+                if s.is_free() {
+                    if s.tokens.held(bits::PENDING) {
+                        *busy = true;
+                    } else if kept < keep {
+                        kept += 1;
+                    } else if s.partial.is_linked() {
+                        inner.partial.remove(slab);
+                        inner.all.remove(slab);
+                        (*slab).incoming_next = out;
+                        out = slab;
+                    } else if s.tokens.acquire(bits::LISTED) {
+                        inner.all.remove(slab);
+                        (*slab).incoming_next = out;
+                        out = slab;
+                    } else {
+                        // Its freer has the token and is about to push it.
+                        *busy = true;
+                    }
+                }
+                slab = next;
+            }
+        }
+        out
+    }
+
+    /// Takes a full sheaf from the barn in exchange for an empty one (or the null batch).
+    pub(crate) fn exchange_empty(&self, inner: &mut Inner, empty: *mut Batch) -> *mut Batch {
+        let full = inner.full;
+        if full.is_null() {
+            return null_mut();
+        }
+        // SAFETY: The barn's sheaves are the lock's; `empty` is the caller's to give.
+        unsafe {
+            inner.full = (*full).next;
+            inner.nr_full -= 1;
+            inner.in_full -= (*full).len() as u64;
+            if empty != queue::null_batch() {
+                self.keep_empty(inner, empty);
+            }
+        }
+        full
+    }
+
+    /// Takes an empty sheaf from the barn, or null.
+    pub(crate) fn take_empty(&self, inner: &mut Inner) -> *mut Batch {
+        let empty = inner.empty;
+        if !empty.is_null() {
+            // SAFETY: The barn's sheaves are the lock's.
+            inner.empty = unsafe { (*empty).next };
+            inner.nr_empty -= 1;
+        }
+        empty
+    }
+
+    /// Whether the barn takes another full sheaf.
+    pub(crate) fn wants_full(&self, inner: &Inner) -> bool {
+        inner.nr_full < MAX_SHEAVES
+    }
+
+    /// Puts a sheaf with objects in the barn.
+    ///
+    /// # Safety
+    ///
+    /// `sheaf` must be the caller's to give.
+    pub(crate) unsafe fn put_full(&self, inner: &mut Inner, sheaf: *mut Batch) {
+        // SAFETY: By the function's requirement.
+        unsafe {
+            (*sheaf).next = inner.full;
+            inner.in_full += (*sheaf).len() as u64;
+        }
+        inner.full = sheaf;
+        inner.nr_full += 1;
+    }
+
+    /// Puts an empty sheaf in the barn; false, and still the caller's, when it has enough.
+    ///
+    /// # Safety
+    ///
+    /// `sheaf` must be the caller's to give, empty, and not the null batch.
+    pub(crate) unsafe fn put_empty(&self, inner: &mut Inner, sheaf: *mut Batch) -> bool {
+        if inner.nr_empty >= MAX_SHEAVES {
+            return false;
+        }
+        // SAFETY: By the function's requirement.
+        unsafe { self.keep_empty(inner, sheaf) };
+        true
+    }
+
+    /// Puts an empty sheaf in the barn, which may then have more than it wants.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::put_empty`].
+    pub(crate) unsafe fn keep_empty(&self, inner: &mut Inner, sheaf: *mut Batch) {
+        // SAFETY: By the function's requirement.
+        unsafe { (*sheaf).next = inner.empty };
+        inner.empty = sheaf;
+        inner.nr_empty += 1;
+    }
+
+    /// Takes all full sheaves from the barn, linked by `next`.
+    pub(crate) fn take_all_full(&self, inner: &mut Inner) -> *mut Batch {
+        inner.nr_full = 0;
+        inner.in_full = 0;
+        core::mem::replace(&mut inner.full, null_mut())
+    }
+
+    /// Frees the empty sheaves. Nobody else uses the node any more, or the caller is in process
+    /// context.
+    pub(crate) fn free_empties(&self) {
+        let mut empty = {
+            let Some((section, _)) = Section::open_cpu() else {
+                return;
+            };
+            let mut inner = self.inner.lock(&section);
+            inner.nr_empty = 0;
+            core::mem::replace(&mut inner.empty, null_mut())
+        };
+        while !empty.is_null() {
+            // SAFETY: The list is the caller's.
+            unsafe {
+                let next = (*empty).next;
+                queue::free_batch(empty);
+                empty = next;
+            }
+        }
+    }
+}
+
+/// Puts a sheaf of free objects, of any number, where `core` keeps them: the barn, or the slabs.
+///
+/// # Safety
+///
+/// `sheaf` is the caller's to give; its objects are free.
+pub(crate) unsafe fn put_objects(core: &Core, sheaf: *mut Batch, spin: bool) {
+    // SAFETY: By the function's requirements.
+    unsafe {
+        let full_enough = (*sheaf).len() >= core.capacity / 2;
+        if core.is_live() && full_enough {
+            if let Some((section, _)) = core.open() {
+                let node = core.local_node();
+                if let Some(mut inner) = node.lock_if(&section, spin) {
+                    // Looked at again under the section: a cache that is being destroyed has
+                    // every CPU through one before it empties its barns.
+                    if core.is_live() && node.wants_full(&inner) {
+                        node.put_full(&mut inner, sheaf);
+                        return;
+                    }
+                }
+            }
+        }
+        super::free::flush(core, sheaf);
+        recycle(core, sheaf);
+    }
+}
+
+/// Keeps an empty sheaf's memory for the next one, or frees it. Process context.
+///
+/// # Safety
+///
+/// `sheaf` is the caller's to give, and empty.
+pub(crate) unsafe fn recycle(core: &Core, sheaf: *mut Batch) {
+    // SAFETY: By the function's requirements.
+    unsafe {
+        if sheaf == queue::null_batch() {
+            return;
+        }
+        if core.is_live() && (*sheaf).cap() == core.capacity {
+            if let Some((section, _)) = core.open() {
+                let node = core.local_node();
+                let mut inner = node.lock(&section);
+                if node.put_empty(&mut inner, sheaf) {
+                    return;
+                }
+            }
+        }
+        queue::free_batch(sheaf);
+    }
+}
+
+/// Gives the pages of all-free slabs back, but for a few per node unless `all`; pages given.
+///
+/// Context: Process context.
+pub(crate) fn trim(core: &Core, all: bool, busy: &mut bool) -> usize {
+    let mut pages = 0;
+    let keep = if all { 0 } else { KEEP_EMPTY };
+    for node in core.nodes() {
+        let mut out = {
+            let (section, _) = Section::open_task();
+            let mut inner = node.lock(&section);
+            node.unlink_free(&mut inner, keep, busy)
+        };
+        while !out.is_null() {
+            // SAFETY: The slabs were unlinked, all their objects are free, and their tokens are
+            // held.
+            unsafe {
+                let next = (*out).incoming_next;
+                Slab::release(out);
+                out = next;
+            }
+            pages += 1 << core.geometry.order;
+        }
+    }
+    pages
+}
+
+/// Gives the objects in the barns of `core` back to their slabs, and the sheaves' memory back.
+///
+/// Context: Process context.
+pub(crate) fn flush(core: &Core) {
+    for node in core.nodes() {
+        let mut full = {
+            let (section, _) = Section::open_task();
+            let mut inner = node.lock(&section);
+            node.take_all_full(&mut inner)
+        };
+        while !full.is_null() {
+            // SAFETY: The list is the caller's, and its objects are free.
+            unsafe {
+                let next = (*full).next;
+                super::free::flush(core, full);
+                queue::free_batch(full);
+                full = next;
+            }
+        }
+        node.free_empties();
+    }
+}

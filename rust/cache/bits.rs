@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! State bits of a slab's objects, and the tokens of the slab itself.
+//!
+//! Per object a slab keeps three bits, in three bitmaps:
+//!
+//! ```text
+//!                free()                       allocation (node lock or list owner)
+//!    in use ───────────────► free ────────────────────────────────────► in use
+//!      │
+//!      │ free_rcu()             promote()             grace period, destructor
+//!      └──────────► pending_next ───────► pending_wait ───────────────► free
+//! ```
+//!
+//! Setting a bit is one atomic operation, needs no memory and may be done from any context, NMI
+//! included: that is what makes a free, or a deferred free, possible where nothing else is.
+//! An object in a sheaf has no bit set, exactly as one in use.
+//!
+//! A *token* says that the slab is on a list, or that its holder is about to put it on one. It is
+//! taken by test-and-set, never inferred from 'the word was zero' (a bitmap spans words, so that
+//! two freers can each see a zero). Its holder alone may link or unlink the slab.
+
+use crate::word::{full_barrier, Word, BITS};
+
+/// What [`set`] found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Set {
+    /// The bit was set already.
+    pub(crate) was_set: bool,
+    /// The bit's word has all its bits set now, as far as `n` objects reach.
+    pub(crate) filled: bool,
+}
+
+/// Words that hold `n` bits.
+pub(crate) const fn words_for(n: usize) -> usize {
+    n.div_ceil(BITS)
+}
+
+/// All bits that word `w` of a bitmap of `n` bits can have.
+pub(crate) const fn mask(n: usize, w: usize) -> usize {
+    let left = n - w * BITS;
+    if left >= BITS {
+        usize::MAX
+    } else {
+        (1 << left) - 1
+    }
+}
+
+/// Sets bit `i` of a bitmap of `n` bits. Fully ordered.
+#[inline]
+pub(crate) fn set(words: &[Word], n: usize, i: usize) -> Set {
+    let (w, bit) = (i / BITS, 1 << (i % BITS));
+    let old = words[w].fetch_or(bit);
+    Set {
+        was_set: old & bit != 0,
+        filled: old | bit == mask(n, w),
+    }
+}
+
+/// Whether bit `i` is set.
+pub(crate) fn test(words: &[Word], i: usize) -> bool {
+    words[i / BITS].load() & (1 << (i % BITS)) != 0
+}
+
+/// Number of bits set.
+pub(crate) fn count(words: &[Word]) -> usize {
+    words.iter().map(|w| w.load().count_ones() as usize).sum()
+}
+
+/// Whether any bit is set.
+pub(crate) fn any(words: &[Word]) -> bool {
+    words.iter().any(|w| w.load() != 0)
+}
+
+/// Whether all `n` bits are set.
+pub(crate) fn all(words: &[Word], n: usize) -> bool {
+    words
+        .iter()
+        .enumerate()
+        .all(|(w, word)| word.load() == mask(n, w))
+}
+
+/// Clears up to `limit` bits and calls `f` with each that this call itself cleared.
+///
+/// Returns their number. Several takers may run at once: what the and-not did not find set any
+/// more belongs to another taker.
+pub(crate) fn take(words: &[Word], limit: usize, mut f: impl FnMut(usize)) -> usize {
+    let mut taken = 0;
+    for (w, word) in words.iter().enumerate() {
+        if taken == limit {
+            break;
+        }
+        let mut chosen = word.load();
+        let mut surplus = (chosen.count_ones() as usize).saturating_sub(limit - taken);
+        // Give up the highest bits: objects are handed out in address order.
+        while surplus > 0 {
+            chosen &= !(1 << (BITS - 1 - chosen.leading_zeros() as usize));
+            surplus -= 1;
+        }
+        if chosen == 0 {
+            continue;
+        }
+        let mut got = word.fetch_and(!chosen) & chosen;
+        while got != 0 {
+            f(w * BITS + got.trailing_zeros() as usize);
+            got &= got - 1;
+            taken += 1;
+        }
+    }
+    taken
+}
+
+/// Moves all bits of `next` to `wait`, which must be empty; false if there were none.
+///
+/// The caller is alone in this (one service per cache) and takes the cookie *after* the call:
+/// an object is in `wait` only if its free happened before that cookie.
+pub(crate) fn promote(next: &[Word], wait: &[Word]) -> bool {
+    let mut moved = false;
+    for (n, w) in next.iter().zip(wait) {
+        let bits = n.swap(0);
+        if bits != 0 {
+            w.fetch_or(bits);
+            moved = true;
+        }
+    }
+    moved
+}
+
+/// Takes every bit of `words` and calls `f` with it; for the only taker of these bits.
+pub(crate) fn drain(words: &[Word], f: impl FnMut(usize)) -> usize {
+    take(words, usize::MAX, f)
+}
+
+/// The tokens of a slab.
+pub(crate) struct Tokens(Word);
+
+/// On a node's list, or the list of slabs on their way there.
+pub(crate) const LISTED: usize = 1;
+/// On a cache's list of slabs with pending bits, or on its way there.
+pub(crate) const PENDING: usize = 2;
+
+impl Tokens {
+    /// Tokens of which `held` are taken.
+    pub(crate) const fn new(held: usize) -> Self {
+        Self(Word::new(held))
+    }
+
+    /// Takes `token`; true for the one caller that gets it. Fully ordered.
+    ///
+    /// The plain test first spares the atomic operation where a slab is listed already, as most
+    /// are. It cannot miss: the caller's bit was published by a fully ordered operation before,
+    /// so whoever [`release`](Self::release)s the token later than this load sees the bit.
+    #[inline]
+    pub(crate) fn acquire(&self, token: usize) -> bool {
+        self.0.load() & token == 0 && self.0.fetch_or(token) & token == 0
+    }
+
+    /// Gives `token` back unless `words` has bits by then; true if it was given back for good.
+    ///
+    /// The full barrier of the and-not pairs with the one in [`set`]: either the freer's
+    /// [`acquire`](Self::acquire) comes after the release and takes the token, or the check here
+    /// sees its bit. If both happen, one of the two gets the token.
+    pub(crate) fn release(&self, token: usize, words: &[Word]) -> bool {
+        self.0.fetch_and(!token);
+        full_barrier();
+        !(any(words) && self.acquire(token))
+    }
+
+    /// Whether `token` is held by anyone.
+    pub(crate) fn held(&self, token: usize) -> bool {
+        self.0.load() & token != 0
+    }
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The end of a cache.
+//!
+//! ```text
+//!   DYING: name free, no more lookups
+//!   every CPU hands over its sheaves and says so; frees go by the bits from here on
+//!   until as many deferred frees are out as went in: barrier      (none pending: no grace period)
+//!   claims of workers are over
+//!   slabs without objects go; what is left is a leak
+//! ```
+//!
+//! The core itself, and the descriptors, go a grace period later, and nobody waits for that.
+
+use super::barn;
+use super::core::{Core, DYING, ZOMBIE};
+use super::leak;
+use super::registry;
+use super::service;
+use crate::lock::Mutex;
+use crate::percpu::NoPreempt;
+use crate::rcu::barrier;
+use crate::rcu::request::{self, Ask};
+use crate::sys;
+use kernel::prelude::*;
+use kernel::sync::atomic::Relaxed;
+
+/// Destroys the cache at `addr`: EBUSY, and a report, if objects are still out; EINVAL if no live
+/// cache is there.
+///
+/// Context: Process context, may sleep. Not from a destructor of the same cache.
+pub(crate) fn destroy(addr: *const Core) -> Result {
+    let core = registry::begin_destroy(addr);
+    if core.is_null() {
+        return Err(EINVAL);
+    }
+    // SAFETY: The handle's reference, which was the caller's, keeps the core until `bury`.
+    let c = unsafe { &*core };
+    // The zombie's own work may bury it as soon as it is one.
+    let referenced = c.get();
+    debug_assert!(referenced);
+    request::all_cpus(Ask::Detach(core));
+    drain(c);
+    registry::set_state(c, ZOMBIE);
+    registry::ZOMBIES.fetch_add(1, Relaxed);
+    // SAFETY: A reference was taken above.
+    let buried = unsafe { bury(core) };
+    let leaked = !buried && leak::report(c);
+    if !buried {
+        // An object may have been freed since it was looked at.
+        let _reader = NoPreempt::new();
+        service::attend(c);
+    }
+    // SAFETY: As above.
+    unsafe { Core::put(core) };
+    if leaked {
+        Err(EBUSY)
+    } else {
+        Ok(())
+    }
+}
+
+/// Brings everything back that will come back. The state is not LIVE, and all CPUs know.
+fn drain(core: &Core) {
+    debug_assert!(core.state() == DYING);
+    loop {
+        service::flush_detached(core);
+        barn::flush(core);
+        if core.pending() == 0 {
+            break;
+        }
+        // A destructor may have queued into its own cache: once more.
+        barrier::cache(core);
+    }
+    // SAFETY: The core is alive, and so is its mutex.
+    let _one = unsafe { Mutex::lock(core.barrier_mutex()) };
+    core.domain.wait_claims();
+}
+
+/// Gives back what a zombie has left; true if that was all, and it is gone.
+///
+/// # Safety
+///
+/// The caller has a reference, or is `destroy`.
+pub(crate) unsafe fn bury(core: *mut Core) -> bool {
+    // SAFETY: By the function's requirement.
+    let c = unsafe { &*core };
+    loop {
+        let mut busy = false;
+        barn::trim(c, true, &mut busy);
+        if !busy {
+            break;
+        }
+        // A freer is between its bit and its push, with preemption off.
+        // SAFETY: Process context.
+        unsafe { sys::gs_sys_sleep_tick() };
+    }
+    if leak::slabs(c) != 0 {
+        return false;
+    }
+    // SAFETY: By the function's requirement.
+    unsafe {
+        if registry::remove(core) {
+            registry::ZOMBIES.fetch_sub(1, Relaxed);
+            Core::put_handle(core);
+        }
+    }
+    true
+}

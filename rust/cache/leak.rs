@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a destroyed cache's users still have.
+
+use super::bits;
+use super::core::Core;
+use super::slab::Slab;
+use crate::percpu::Section;
+use crate::sys;
+
+/// Objects that a report names one by one.
+const NAMED: usize = 16;
+
+/// Calls `f` with every slab of `core`, its node locked.
+pub(crate) fn for_each_slab(core: &Core, mut f: impl FnMut(&Slab)) {
+    for node in core.nodes() {
+        let (section, _) = Section::open_task();
+        let inner = node.lock(&section);
+        let mut slab = inner.all.front();
+        while !slab.is_null() {
+            // SAFETY: A slab on the list is alive.
+            unsafe {
+                f(&*slab);
+                slab = inner.all.next(slab);
+            }
+        }
+    }
+}
+
+/// Slabs that `core` has.
+pub(crate) fn slabs(core: &Core) -> usize {
+    let mut n = 0;
+    for_each_slab(core, |_| n += 1);
+    n
+}
+
+/// Reports the objects that are not free: a line each for the first ones, and a summary. False
+/// if there are none.
+///
+/// Context: Process context. The cache is destroyed.
+pub(crate) fn report(core: &Core) -> bool {
+    let (mut leaked, mut total) = (0, 0);
+    let mut named = [core::ptr::null_mut::<u8>(); NAMED];
+    for_each_slab(core, |slab| {
+        total += slab.objects();
+        for i in 0..slab.objects() {
+            if !bits::test(slab.free(), i) {
+                if leaked < NAMED {
+                    named[leaked] = slab.object(i);
+                }
+                leaked += 1;
+            }
+        }
+    });
+    if leaked == 0 {
+        return false;
+    }
+    // SAFETY: The name ends in NUL and outlives the calls.
+    unsafe {
+        for obj in &named[..leaked.min(NAMED)] {
+            sys::gs_sys_leak_line(core.name_ptr(), (*obj).cast());
+        }
+        if leaked > NAMED {
+            sys::gs_sys_leak_more(core.name_ptr(), leaked - NAMED);
+        }
+        sys::gs_sys_leak_summary(core.name_ptr(), leaked, total);
+    }
+    true
+}
+
+/// At the module's exit: forgets `core`, whose objects stay where they are. Returns their number.
+///
+/// # Safety
+///
+/// `core` is off the registry, and nobody uses the module any more.
+pub(crate) unsafe fn abandon(core: *mut Core) -> usize {
+    // SAFETY: By the function's requirements.
+    unsafe {
+        let mut leaked = 0;
+        for_each_slab(&*core, |slab| {
+            leaked += slab.objects() - bits::count(slab.free());
+            // The pages are nobody's now; they must not lead anyone to the descriptor.
+            sys::gs_sys_slab_mark(slab.base.cast(), core::ptr::null_mut());
+        });
+        leaked
+    }
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a cache needs done in process context: pending bits, destructors, empty slabs, zombies.
+//!
+//! A free by the bits, in whatever context, asks for *attention*: a flag in the core, a push to a
+//! global stack, and an irq_work where that stack was empty. A worker then queues each such
+//! core's own work, so that one cache's destructors hold up no other cache.
+
+use super::barn;
+use super::bits;
+use super::core::{Core, ZOMBIE};
+use super::debug;
+use super::free;
+use super::slab::Slab;
+use crate::list::Stack;
+use crate::lock::Mutex;
+use crate::percpu::NoPreempt;
+use crate::rcu::barrier;
+use crate::rcu::cookie::Cookie;
+use crate::rcu::queue::Batch;
+use crate::sys;
+use core::mem::offset_of;
+use core::ptr::null_mut;
+use kernel::sync::atomic::{Full, Relaxed};
+
+type Attention = Stack<Core, { offset_of!(Core, attention_next) }>;
+
+/// Cores that want their work queued; each has a reference for it.
+static ATTENTION: Attention = Stack::new();
+
+/// Whether [`gs_rs_attend`] has something to do.
+pub(crate) fn attention_wanted() -> bool {
+    !ATTENTION.is_empty()
+}
+
+/// Has the work of `core` queued soon.
+///
+/// Context: Any context, NMI included, with preemption off or a reference.
+pub(crate) fn attend(core: &Core) {
+    // A core that is being retired has no reference to give, and nothing left to be done.
+    if core.attention.load(Relaxed) || core.attention.xchg(true, Full) || !core.get() {
+        return;
+    }
+    // SAFETY: The flag makes this the only push, and the reference keeps the core.
+    if unsafe { ATTENTION.push((&raw const *core).cast_mut()) } {
+        // SAFETY: irq_work may be queued in any context.
+        unsafe { sys::gs_sys_kick() };
+    }
+}
+
+/// Queues the work of each core that asked for attention. Process context.
+#[no_mangle]
+extern "C" fn gs_rs_attend() {
+    let mut taken = ATTENTION.take();
+    loop {
+        // SAFETY: Each core taken comes with a reference, which goes to its work.
+        unsafe {
+            let core = Attention::pop_taken(&mut taken);
+            if core.is_null() {
+                return;
+            }
+            // What is pending from here on asks again. Pairs with the exchange in `attend`.
+            (*core).attention.xchg(false, Full);
+            Core::queue_work(core);
+        }
+    }
+}
+
+/// The core's work. Process context; the caller has a reference.
+///
+/// # Safety
+///
+/// The caller has a reference to `core`.
+pub(crate) unsafe fn work(core: *mut Core) {
+    // SAFETY: By the function's requirement.
+    let c = unsafe { &*core };
+    promote(c);
+    if collect(c) {
+        ring(c);
+    }
+    barrier::drain(c);
+    flush_detached(c);
+    c.empties.store(0, Relaxed);
+    let mut busy = false;
+    barn::trim(c, !c.is_live(), &mut busy);
+    if c.state() == ZOMBIE {
+        // SAFETY: The caller has a reference.
+        unsafe { super::destroy::bury(core) };
+    }
+}
+
+/// Rings the core's own doorbell, unless it is ringing.
+fn ring(core: &Core) {
+    if !core.bell_armed.xchg(true, Full) && core.get() {
+        // SAFETY: The reference keeps the core until its bell's work is done.
+        unsafe { sys::gs_sys_core_bell(Core::sys((&raw const *core).cast_mut())) };
+    }
+}
+
+/// Promotes pending bits wherever none wait already; true if some could not be.
+pub(crate) fn promote(core: &Core) -> bool {
+    // SAFETY: The core is alive, and so is its mutex.
+    let _service = unsafe { Mutex::lock(core.service_mutex()) };
+    let mut deferred = false;
+    let mut taken = core.pending_slabs.take();
+    loop {
+        // SAFETY: The slabs taken carry their tokens; the list is the mutex's.
+        unsafe {
+            let slab = PendingSlabs::pop_taken(&mut taken);
+            if slab.is_null() {
+                break;
+            }
+            (*slab).pending_next = *core.waiting.get();
+            *core.waiting.get() = slab;
+        }
+    }
+    // SAFETY: The list is the mutex's.
+    let mut slab = unsafe { *core.waiting.get() };
+    while !slab.is_null() {
+        // SAFETY: A slab with the token is not released; its cookie is the mutex's.
+        unsafe {
+            let s = &mut *slab;
+            if bits::any(s.wait()) {
+                deferred |= bits::any(s.next());
+            } else if bits::promote(s.next(), s.wait()) {
+                s.cookie = Cookie::now();
+            }
+            slab = s.pending_next;
+        }
+    }
+    deferred
+}
+
+type PendingSlabs = Stack<Slab, { offset_of!(Slab, pending_next) }>;
+
+/// Frees the objects whose bits have waited long enough; true if some are still pending.
+pub(crate) fn collect(core: &Core) -> bool {
+    // SAFETY: The core is alive, and so is its mutex.
+    let _service = unsafe { Mutex::lock(core.service_mutex()) };
+    let mut kept: *mut Slab = null_mut();
+    // SAFETY: The list is the mutex's.
+    let mut slab = unsafe { core::mem::replace(&mut *core.waiting.get(), null_mut()) };
+    while !slab.is_null() {
+        // SAFETY: A slab with the token is not released; list and cookie are the mutex's.
+        unsafe {
+            let s = &mut *slab;
+            let after = s.pending_next;
+            if bits::any(s.wait()) && s.cookie.poll() {
+                let mut n = 0;
+                bits::drain(s.wait(), |i| {
+                    let obj = s.object(i);
+                    destroy_object(core, obj);
+                    let _reader = NoPreempt::new();
+                    free::put_index(core, s, i);
+                    n += 1;
+                });
+                core.domain.count_out(n);
+            }
+            if bits::any(s.wait()) || !s.tokens.release(bits::PENDING, s.next()) {
+                s.pending_next = kept;
+                kept = slab;
+            }
+            slab = after;
+        }
+    }
+    // SAFETY: The list is the mutex's.
+    unsafe { *core.waiting.get() = kept };
+    !kept.is_null() || !core.pending_slabs.is_empty()
+}
+
+/// Ends an object's life after its grace period. Process context.
+fn destroy_object(core: &Core, obj: *mut u8) {
+    if let Some(dtor) = core.dtor() {
+        // SAFETY: The object went through a grace period and is nobody's.
+        unsafe { dtor(obj.cast()) };
+    }
+    if core.checked() {
+        debug::on_reclaim(core, obj);
+    }
+}
+
+/// Gives the objects of a ripe batch back. Process context.
+///
+/// # Safety
+///
+/// The caller owns `batch`, which is ripe and of `core`.
+pub(crate) unsafe fn reclaim_batch(core: &Core, batch: *mut Batch) {
+    // SAFETY: By the function's requirements.
+    unsafe {
+        let n = (*batch).len() as u64;
+        if core.has_hooks() {
+            for &mut obj in Batch::objects(batch) {
+                destroy_object(core, obj);
+            }
+        }
+        barn::put_objects(core, batch, true);
+        core.domain.count_out(n);
+    }
+}
+
+/// Gives the objects of sheaves that CPUs handed over back to the slabs. Process context.
+pub(crate) fn flush_detached(core: &Core) {
+    let mut taken = core.detached.take();
+    loop {
+        // SAFETY: The sheaves taken are the caller's.
+        unsafe {
+            let sheaf = Stack::<Batch, { offset_of!(Batch, next) }>::pop_taken(&mut taken);
+            if sheaf.is_null() {
+                return;
+            }
+            free::flush(core, sheaf);
+            barn::recycle(core, sheaf);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Sheaves: small stacks of object pointers.
+//!
+//! A sheaf has one owner at a time (a CPU's section, a barn, a list of sealed batches, or whoever
+//! took it from one of those) and no lock of its own.
+
+/// A stack of up to `cap` objects. The slots follow the header in memory.
+///
+/// # Invariants
+///
+/// `size <= cap`, `cap` slots follow the header, and the first `size` of them hold objects.
+#[repr(C)]
+pub(crate) struct Sheaf<C> {
+    size: u32,
+    cap: u32,
+    /// The next sheaf on whichever list this one is.
+    pub(crate) next: *mut Sheaf<C>,
+    /// What the objects wait for, once the sheaf is sealed.
+    pub(crate) cookie: C,
+    slots: [*mut u8; 0],
+}
+
+impl<C: Default> Sheaf<C> {
+    /// Bytes that a sheaf of `cap` objects takes.
+    pub(crate) const fn bytes(cap: u32) -> usize {
+        core::mem::size_of::<Self>() + cap as usize * core::mem::size_of::<*mut u8>()
+    }
+
+    /// Objects that fit a sheaf of `bytes`.
+    pub(crate) const fn fitting(bytes: usize) -> u32 {
+        ((bytes - core::mem::size_of::<Self>()) / core::mem::size_of::<*mut u8>()) as u32
+    }
+
+    /// Makes an empty sheaf of the memory at `p`.
+    ///
+    /// # Safety
+    ///
+    /// `p` must be the caller's alone, aligned for a pointer and of [`Self::bytes`]`(cap)`.
+    pub(crate) unsafe fn init(p: *mut u8, cap: u32) -> *mut Self {
+        let s = p.cast::<Self>();
+        // SAFETY: By the function's requirements. INVARIANT: The sheaf is empty.
+        unsafe {
+            s.write(Self {
+                size: 0,
+                cap,
+                next: core::ptr::null_mut(),
+                cookie: C::default(),
+                slots: [],
+            })
+        };
+        s
+    }
+}
+
+impl<C> Sheaf<C> {
+    /// A sheaf without room: stands where a CPU has none.
+    pub(crate) const fn null(cookie: C) -> Self {
+        Self {
+            size: 0,
+            cap: 0,
+            next: core::ptr::null_mut(),
+            cookie,
+            slots: [],
+        }
+    }
+
+    /// Objects held.
+    #[inline]
+    pub(crate) fn len(&self) -> u32 {
+        self.size
+    }
+
+    /// Objects that it can hold; 0 for the null sheaf.
+    #[inline]
+    pub(crate) fn cap(&self) -> u32 {
+        self.cap
+    }
+
+    /// Whether no more object fits.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.size == self.cap
+    }
+
+    #[inline]
+    fn slot(this: *mut Self, i: u32) -> *mut *mut u8 {
+        // SAFETY: Callers keep `i < cap`, so that the slot lies in the sheaf's memory; the
+        // address is derived from the sheaf's own pointer, not from its header alone.
+        unsafe {
+            this.cast::<u8>()
+                .add(core::mem::size_of::<Self>())
+                .cast::<*mut u8>()
+                .add(i as usize)
+        }
+    }
+
+    /// Takes the newest object, or null from an empty sheaf.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be a sheaf that the caller owns.
+    #[inline]
+    pub(crate) unsafe fn pop(this: *mut Self) -> *mut u8 {
+        // SAFETY: The caller owns the sheaf, and `size <= cap` by its invariants.
+        unsafe {
+            let n = (*this).size;
+            if n == 0 {
+                return core::ptr::null_mut();
+            }
+            (*this).size = n - 1;
+            *Self::slot(this, n - 1)
+        }
+    }
+
+    /// Adds an object; false when there is no room.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be a sheaf that the caller owns.
+    #[inline]
+    pub(crate) unsafe fn push(this: *mut Self, obj: *mut u8) -> bool {
+        // SAFETY: The caller owns the sheaf, and `n < cap` where the slot is written.
+        unsafe {
+            let n = (*this).size;
+            if n == (*this).cap {
+                return false;
+            }
+            *Self::slot(this, n) = obj;
+            (*this).size = n + 1;
+            true
+        }
+    }
+
+    /// Adds an object to a sheaf that has some already and stays short of full; false otherwise.
+    ///
+    /// The first object of a batch and the one that fills it need more than a store.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be a sheaf that the caller owns.
+    #[inline]
+    pub(crate) unsafe fn push_more(this: *mut Self, obj: *mut u8) -> bool {
+        // SAFETY: The caller owns the sheaf; `0 < n < cap - 1` where the slot is written.
+        unsafe {
+            let n = (*this).size;
+            if n == 0 || n + 1 >= (*this).cap {
+                return false;
+            }
+            *Self::slot(this, n) = obj;
+            (*this).size = n + 1;
+            true
+        }
+    }
+
+    /// The objects held, oldest first.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be a sheaf that the caller owns for as long as the slice is used.
+    pub(crate) unsafe fn objects<'a>(this: *mut Self) -> &'a mut [*mut u8] {
+        // SAFETY: The first `size` slots are initialised by the sheaf's invariants.
+        unsafe { core::slice::from_raw_parts_mut(Self::slot(this, 0), (*this).size as usize) }
+    }
+
+    /// Forgets all objects but the first `len`, which its owner has dealt with elsewhere.
+    pub(crate) fn truncate(&mut self, len: u32) {
+        debug_assert!(len <= self.size);
+        self.size = len;
+    }
+}

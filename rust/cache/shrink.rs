@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Giving memory back on request.
+
+use super::barn;
+use super::core::Core;
+use super::service;
+use crate::rcu::barrier;
+use crate::rcu::request::{self, Ask};
+
+/// Empties sheaves and barns into the slabs and gives the pages of empty slabs back; pages given.
+///
+/// Deferred frees whose grace period is over come back too; none is waited for.
+///
+/// Context: Process context, may sleep.
+pub(crate) fn shrink(core: &Core) -> usize {
+    request::all_cpus(Ask::Detach(core));
+    barrier::drain(core);
+    service::flush_detached(core);
+    barn::flush(core);
+    let mut busy = false;
+    barn::trim(core, true, &mut busy)
+}

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Slabs: pages of equal objects, and the descriptor that keeps their bits.
+//!
+//! The descriptor is apart from the pages, so objects fill them and their memory is never
+//! written by the allocator: a constructor's work and a type-safe reader are undisturbed, and a
+//! stray write cannot corrupt a free list, because there is none.
+
+use super::bits::{self, Tokens};
+use super::core::{self as cache, Core};
+use crate::list::Link;
+use crate::sys::{self, Gfp, RcuHead};
+use crate::word::Word;
+use core::ptr::null_mut;
+use kernel::prelude::*;
+use kernel::sync::atomic::{Atomic, Full};
+
+/// Largest object.
+pub(crate) const MAX_SIZE: usize = 64 << 10;
+/// Most objects in a slab.
+const MAX_OBJECTS: usize = 1024;
+/// Largest order of a slab's pages, unless one object needs more.
+const MAX_ORDER: u32 = 3;
+
+/// How objects lie in a slab.
+#[derive(Clone, Copy)]
+pub(crate) struct Geometry {
+    /// Bytes from one object to the next.
+    pub(crate) stride: u32,
+    /// Bytes that the user asked for.
+    pub(crate) size: u32,
+    /// Objects in a slab.
+    pub(crate) objects: u32,
+    /// Pages in a slab, as a power of two.
+    pub(crate) order: u32,
+    /// `ceil(2^32 / stride)`: turns an offset into an index by multiplication.
+    reciprocal: u64,
+}
+
+impl Geometry {
+    /// The geometry for objects of `size` bytes at multiples of `align`, which is 0 or a power
+    /// of two.
+    pub(crate) fn new(size: usize, align: usize, cache_line: usize, page: usize) -> Result<Self> {
+        if size == 0 || size > MAX_SIZE || (align != 0 && !align.is_power_of_two()) || align > page
+        {
+            return Err(EINVAL);
+        }
+        // Natural: what a pointer needs, or what the size can hold.
+        let natural = if size < 8 { size.next_power_of_two() } else { 8 };
+        let mut align = align.max(natural);
+        if cache_line != 0 {
+            // No smaller than it takes to keep an object on one line.
+            let mut line = cache_line;
+            while size <= line / 2 {
+                line /= 2;
+            }
+            align = align.max(line);
+        }
+        let stride = size.next_multiple_of(align);
+        // The smallest order that wastes under an eighth of a percent short of 2 %, counting
+        // the descriptor; failing that, the one that wastes least.
+        let mut best = (usize::MAX, 0);
+        for order in 0..=MAX_ORDER.max(stride.div_ceil(page).next_power_of_two().ilog2()) {
+            let bytes = page << order;
+            let n = (bytes / stride).min(MAX_OBJECTS);
+            if n == 0 {
+                continue;
+            }
+            let waste = (bytes - n * stride + Slab::fixed_bytes()) * 1024 / bytes;
+            if waste < best.0 {
+                best = (waste, order);
+            }
+            if waste < 16 && n >= 16 {
+                break;
+            }
+        }
+        let order = best.1;
+        Ok(Self {
+            stride: stride as u32,
+            size: size as u32,
+            objects: ((page << order) / stride).min(MAX_OBJECTS) as u32,
+            order,
+            reciprocal: (1u64 << 32).div_ceil(stride as u64),
+        })
+    }
+
+    /// The index of the object at `offset` bytes into a slab, if one starts there.
+    pub(crate) fn index(&self, offset: usize) -> Option<usize> {
+        // Exact for multiples of the stride: the error is below offset / 2^32.
+        let i = ((offset as u64 * self.reciprocal) >> 32) as usize;
+        (i * self.stride as usize == offset && i < self.objects as usize).then_some(i)
+    }
+}
+
+/// State of an object, one byte each where the cache checks them.
+pub(crate) const FREE: i8 = 0;
+/// In a user's hands.
+pub(crate) const IN_USE: i8 = 1;
+/// Given to a deferred free.
+pub(crate) const DEFERRED: i8 = 2;
+
+/// A slab's descriptor. Three bitmaps follow it, then the state bytes if there are any.
+///
+/// # Invariants
+///
+/// `base` is the address of the pages, whose head page points back here. Bits beyond the number
+/// of objects are never set. Whoever links or unlinks the slab holds the token for that list.
+#[repr(C)]
+pub(crate) struct Slab {
+    /// The cache.
+    pub(crate) core: *mut Core,
+    /// The pages.
+    pub(crate) base: *mut u8,
+    /// Objects.
+    objects: u32,
+    /// The NUMA node, as an index into the core's.
+    pub(crate) node: u32,
+    /// Who may link it.
+    pub(crate) tokens: Tokens,
+    /// Place on the node's list of slabs with free objects.
+    pub(crate) partial: Link,
+    /// Place on the node's list of all slabs.
+    pub(crate) all: Link,
+    /// Next on the stack of slabs on their way to the partial list.
+    pub(crate) incoming_next: *mut Slab,
+    /// Next on the stack, or list, of slabs with pending bits.
+    pub(crate) pending_next: *mut Slab,
+    /// What the bits of `wait` wait for; under the service mutex.
+    pub(crate) cookie: crate::rcu::cookie::Cookie,
+}
+
+/// Where the RCU head of a retired descriptor goes: links that are not used any more.
+const _: () = assert!(size_of::<RcuHead>() <= size_of::<Link>());
+
+impl Slab {
+    /// Bytes of a descriptor without its bits.
+    pub(crate) const fn fixed_bytes() -> usize {
+        size_of::<Self>()
+    }
+
+    fn bytes(objects: usize, checked: bool) -> usize {
+        size_of::<Self>()
+            + 3 * bits::words_for(objects) * size_of::<Word>()
+            + if checked { objects } else { 0 }
+    }
+
+    /// Allocates a slab on `node` (an index, or -1 for the nearest), with all objects free and
+    /// the token of its node's list held by the caller. Null without memory.
+    ///
+    /// Context: as `gfp` allows.
+    pub(crate) fn new(core: &Core, gfp: Gfp, node: i32) -> *mut Slab {
+        let n = core.geometry.objects as usize;
+        let nwords = bits::words_for(n);
+        // SAFETY: Plain allocations, initialised before they are published.
+        unsafe {
+            // Where nothing may be waited for, there is no descriptor to be had.
+            if !sys::gs_sys_gfp_spins(gfp) || sys::gs_sys_in_nmi() {
+                return null_mut();
+            }
+            let slab: *mut Slab =
+                sys::gs_sys_kmalloc(Self::bytes(n, core.checked()), sys::gs_sys_gfp_inner(gfp))
+                    .cast();
+            if slab.is_null() {
+                return null_mut();
+            }
+            let base: *mut u8 =
+                sys::gs_sys_slab_pages(core.slab_gfp(gfp), core.geometry.order, node).cast();
+            if base.is_null() {
+                sys::gs_sys_kfree(slab.cast());
+                return null_mut();
+            }
+            slab.write(Slab {
+                core: (&raw const *core).cast_mut(),
+                base,
+                objects: n as u32,
+                node: 0,
+                tokens: Tokens::new(bits::LISTED),
+                partial: Link::new(),
+                all: Link::new(),
+                incoming_next: null_mut(),
+                pending_next: null_mut(),
+                cookie: crate::rcu::cookie::Cookie::none(),
+            });
+            let words: *mut Word = slab.add(1).cast();
+            for w in 0..nwords {
+                words.add(w).write(Word::new(bits::mask(n, w)));
+                words.add(nwords + w).write(Word::new(0));
+                words.add(2 * nwords + w).write(Word::new(0));
+            }
+            if core.checked() {
+                words.add(3 * nwords).cast::<u8>().write_bytes(FREE as u8, n);
+            }
+            if let Some(ctor) = core.ctor {
+                for i in 0..n {
+                    ctor((*slab).object(i).cast());
+                }
+            }
+            sys::gs_sys_slab_mark(base.cast(), slab.cast());
+            slab
+        }
+    }
+
+    fn bitmap(&self, which: usize) -> &[Word] {
+        let nwords = bits::words_for(self.objects as usize);
+        // SAFETY: Three bitmaps of this many words follow the descriptor; the pointer comes from
+        // the allocation that holds them all.
+        unsafe {
+            core::slice::from_raw_parts(
+                (&raw const *self)
+                    .add(1)
+                    .cast::<Word>()
+                    .add(which * nwords),
+                nwords,
+            )
+        }
+    }
+
+    /// Objects that can be allocated.
+    pub(crate) fn free(&self) -> &[Word] {
+        self.bitmap(0)
+    }
+
+    /// Deferred frees that have no cookie yet.
+    pub(crate) fn next(&self) -> &[Word] {
+        self.bitmap(1)
+    }
+
+    /// Deferred frees that wait for [`Self::cookie`].
+    pub(crate) fn wait(&self) -> &[Word] {
+        self.bitmap(2)
+    }
+
+    /// The state byte of object `i`; only where the cache checks them.
+    pub(crate) fn state(&self, i: usize) -> &Atomic<i8> {
+        let nwords = bits::words_for(self.objects as usize);
+        debug_assert!(i < self.objects as usize);
+        // SAFETY: The state bytes follow the bitmaps, one for each object.
+        unsafe {
+            &*(&raw const *self)
+                .add(1)
+                .cast::<Word>()
+                .add(3 * nwords)
+                .cast::<Atomic<i8>>()
+                .add(i)
+        }
+    }
+
+    /// Moves object `i` from one state to another; what it was if it was not `from`.
+    pub(crate) fn change(&self, i: usize, from: i8, to: i8) -> core::result::Result<(), i8> {
+        // Fully ordered: the winner of two frees has it to itself.
+        self.state(i).cmpxchg(from, to, Full).map(|_| ())
+    }
+
+    /// Number of objects.
+    pub(crate) fn objects(&self) -> usize {
+        self.objects as usize
+    }
+
+    /// The address of object `i`.
+    pub(crate) fn object(&self, i: usize) -> *mut u8 {
+        // SAFETY: The core is alive as long as its slabs, and the offset lies in the pages.
+        unsafe { self.base.add(i * (*self.core).geometry.stride as usize) }
+    }
+
+    /// The index of the object at `obj`, if one starts there.
+    pub(crate) fn index_of(&self, obj: *const u8) -> Option<usize> {
+        // SAFETY: As above.
+        unsafe { (*self.core).geometry.index(obj as usize - self.base as usize) }
+    }
+
+    /// The slab that `p` lies in, if one of ours.
+    ///
+    /// The reference is good while the object is the caller's, or preemption is off.
+    #[inline]
+    pub(crate) fn of<'a>(p: *const u8) -> Option<&'a Slab> {
+        // SAFETY: Any pointer may be asked for; a slab's pages point to its descriptor.
+        unsafe { sys::gs_sys_slab_of(p.cast()).cast::<Slab>().as_ref() }
+    }
+
+    /// Whether all objects are free.
+    pub(crate) fn is_free(&self) -> bool {
+        bits::all(self.free(), self.objects())
+    }
+
+    /// Gives the pages back, and the descriptor after a grace period: freers look at it after
+    /// they have published their bit, with preemption off.
+    ///
+    /// Context: Process context.
+    ///
+    /// # Safety
+    ///
+    /// All objects are free, the caller holds the slab's token and has unlinked it; pages of a
+    /// type-safe cache wait for the descriptor's grace period too.
+    pub(crate) unsafe fn release(this: *mut Slab) {
+        // SAFETY: By the function's requirements.
+        unsafe {
+            let core = &*(*this).core;
+            if core.flags & cache::TYPESAFE_BY_RCU == 0 {
+                sys::gs_sys_slab_pages_free((*this).base.cast(), core.geometry.order);
+                (*this).base = null_mut();
+            } else {
+                // The callback has only the descriptor: the order goes where it finds it.
+                (*this).node = core.geometry.order;
+            }
+            sys::gs_sys_slab_retire((&raw mut (*this).partial).cast());
+        }
+    }
+}
+
+/// Frees a retired descriptor, and the pages it still has. An RCU callback.
+#[no_mangle]
+unsafe extern "C" fn gs_rs_slab_free(head: *mut RcuHead) {
+    // SAFETY: `head` is the unused `partial` link of a retired descriptor.
+    unsafe {
+        let slab: *mut Slab = head
+            .cast::<u8>()
+            .sub(core::mem::offset_of!(Slab, partial))
+            .cast();
+        if !(*slab).base.is_null() {
+            sys::gs_sys_slab_pages_free((*slab).base.cast(), (*slab).node);
+        }
+        sys::gs_sys_kfree(slab.cast());
+    }
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The C interface of `include/graceslab.h`, which the Rust interface goes by as well.
+//!
+//! Each function does what its documentation there says; here arguments become references and
+//! errors become codes, nothing else.
+
+use crate::cache::core::{Core, Spec, ALL_FLAGS, HWCACHE_ALIGN, NAME_LEN, TYPESAFE_BY_RCU};
+use crate::cache::slab::Geometry;
+use crate::cache::{alloc, destroy, free, registry, shrink, stats};
+use crate::cache::core::Hook;
+use crate::rcu::{barrier, foreign};
+use crate::sys::{self, Gfp};
+use kernel::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
+use core::ptr::null_mut;
+use kernel::prelude::*;
+
+/// `struct gs_cache_args`.
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+pub struct RawArgs {
+    /// Alignment, a power of two, or 0.
+    pub align: c_uint,
+    /// Objects per sheaf, or 0.
+    pub sheaf_capacity: c_uint,
+    /// Called once per object, when its slab is populated.
+    pub ctor: Option<Hook>,
+    /// Called on each object after the grace period of a deferred free.
+    pub rcu_dtor: Option<Hook>,
+}
+
+/// Sheaf capacity by object size, as the kernel has it.
+fn default_capacity(size: usize) -> u32 {
+    match size {
+        4096.. => 4,
+        1024.. => 12,
+        256.. => 28,
+        _ => 60,
+    }
+}
+
+/// Largest sheaf that an argument may ask for.
+const MAX_CAPACITY: u32 = 1020;
+
+fn create(name: *const c_char, size: c_uint, args: RawArgs, flags: c_ulong) -> Result<*mut Core> {
+    if name.is_null() || flags & !ALL_FLAGS != 0 || args.sheaf_capacity > MAX_CAPACITY {
+        return Err(EINVAL);
+    }
+    if flags & TYPESAFE_BY_RCU != 0 && args.rcu_dtor.is_some() {
+        return Err(EINVAL);
+    }
+    // SAFETY: By the interface's contract `name` is a string.
+    let name = unsafe { CStr::from_char_ptr(name) }.to_bytes();
+    let mut own = [0; NAME_LEN];
+    if name.is_empty() || name.len() >= NAME_LEN {
+        return Err(EINVAL);
+    }
+    own[..name.len()].copy_from_slice(name);
+    // SAFETY: May be called in any context.
+    let (line, page) = unsafe { (sys::gs_sys_cache_line(), sys::gs_sys_page_size()) };
+    let line = if flags & HWCACHE_ALIGN != 0 { line } else { 0 };
+    let geometry = Geometry::new(
+        size as usize,
+        args.align as usize,
+        line as usize,
+        page as usize,
+    )?;
+    let capacity = match args.sheaf_capacity {
+        0 => default_capacity(geometry.stride as usize),
+        n => n.max(2),
+    };
+    registry::create(Spec {
+        flags,
+        capacity,
+        geometry,
+        ctor: args.ctor,
+        dtor: args.rcu_dtor,
+        name: own,
+    })
+}
+
+#[no_mangle]
+unsafe extern "C" fn gs_cache_create(
+    name: *const c_char,
+    size: c_uint,
+    args: *const RawArgs,
+    flags: c_ulong,
+) -> *mut Core {
+    // SAFETY: By the interface's contract `args` is NULL or valid.
+    let args = unsafe { args.as_ref() }.copied().unwrap_or_default();
+    match create(name, size, args, flags) {
+        Ok(core) => core,
+        Err(e) => e.to_errno() as isize as *mut Core,
+    }
+}
+
+fn code(result: Result) -> c_int {
+    result.map_or_else(|e| e.to_errno(), |()| 0)
+}
+
+#[no_mangle]
+extern "C" fn gs_cache_destroy(c: *const Core) -> c_int {
+    if c.is_null() {
+        return EINVAL.to_errno();
+    }
+    code(destroy::destroy(c))
+}
+
+#[no_mangle]
+unsafe extern "C" fn gs_cache_alloc(c: *const Core, gfp: Gfp) -> *mut c_void {
+    // SAFETY: By the interface's contract `c` is NULL or a cache.
+    match unsafe { c.as_ref() } {
+        Some(core) => alloc::alloc(core, gfp).cast(),
+        None => null_mut(),
+    }
+}
+
+#[no_mangle]
+unsafe extern "C" fn gs_cache_free(c: *const Core, obj: *mut c_void) {
+    if !c.is_null() && !obj.is_null() {
+        // SAFETY: By the interface's contract `obj` is an object of `c`.
+        unsafe { free::free(c, obj.cast()) }
+    }
+}
+
+#[no_mangle]
+unsafe extern "C" fn gs_cache_alloc_bulk(
+    c: *const Core,
+    gfp: Gfp,
+    nr: usize,
+    p: *mut *mut u8,
+) -> c_int {
+    if nr == 0 || nr > c_int::MAX as usize || p.is_null() {
+        return 0;
+    }
+    // SAFETY: By the interface's contract `c` is NULL or a cache, and `p` has `nr` places.
+    unsafe {
+        let Some(core) = c.as_ref() else {
+            return 0;
+        };
+        let p = core::slice::from_raw_parts_mut(p, nr);
+        if alloc::alloc_bulk(core, gfp, p) {
+            nr as c_int
+        } else {
+            0
+        }
+    }
+}
+
+#[no_mangle]
+unsafe extern "C" fn gs_cache_free_bulk(c: *const Core, nr: usize, p: *mut *mut u8) {
+    if nr == 0 || p.is_null() {
+        return;
+    }
+    // SAFETY: By the interface's contract `c` is NULL or a cache, and `p` has `nr` objects of it.
+    unsafe {
+        if let Some(core) = c.as_ref() {
+            free::free_bulk(core, core::slice::from_raw_parts_mut(p, nr));
+        }
+    }
+}
+
+#[no_mangle]
+unsafe extern "C" fn gs_cache_free_rcu(c: *const Core, obj: *mut c_void) {
+    if !c.is_null() && !obj.is_null() {
+        // SAFETY: By the interface's contract `obj` is an object of `c`.
+        unsafe { free::free_rcu(c, obj.cast()) }
+    }
+}
+
+#[no_mangle]
+extern "C" fn gs_cache_barrier(c: *const Core) {
+    if !c.is_null() {
+        registry::with_live(c, barrier::cache);
+    }
+}
+
+#[no_mangle]
+extern "C" fn gs_cache_shrink(c: *const Core) -> c_uint {
+    if c.is_null() {
+        return 0;
+    }
+    registry::with_live(c, shrink::shrink).unwrap_or(0) as c_uint
+}
+
+#[no_mangle]
+unsafe extern "C" fn gs_cache_stats(c: *const Core, out: *mut stats::Stats) -> c_int {
+    if c.is_null() || out.is_null() {
+        return EINVAL.to_errno();
+    }
+    match registry::with_live(c, stats::take) {
+        Some(s) => {
+            // SAFETY: By the interface's contract `out` is valid for a write.
+            unsafe { out.write(s) };
+            0
+        }
+        None => EINVAL.to_errno(),
+    }
+}
+
+#[no_mangle]
+extern "C" fn gs_cache_zombies() -> c_uint {
+    registry::zombies()
+}
+
+#[no_mangle]
+unsafe extern "C" fn gs_kvfree_rcu(p: *const c_void) {
+    // SAFETY: By the interface's contract `p` is the caller's to free.
+    unsafe { foreign::kvfree_rcu(p) }
+}
+
+#[no_mangle]
+extern "C" fn gs_barrier() {
+    barrier::everything();
+}
+
+/// Frees an object whose cache the caller does not know, for `CBox`.
+#[no_mangle]
+unsafe extern "C" fn gs_object_free(obj: *mut c_void) {
+    if let Some(slab) = crate::cache::slab::Slab::of(obj.cast()) {
+        // SAFETY: `obj` is an object of this slab that the caller gives up.
+        unsafe { free::free(slab.core, obj.cast()) }
+    }
+}
+
+/// Defers the free of an object whose cache the caller does not know, for `CBox`.
+#[no_mangle]
+unsafe extern "C" fn gs_object_free_rcu(obj: *mut c_void) {
+    if let Some(slab) = crate::cache::slab::Slab::of(obj.cast()) {
+        // SAFETY: `obj` is an object of this slab that the caller gives up.
+        unsafe { free::free_rcu(slab.core, obj.cast()) }
+    }
+}

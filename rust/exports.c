@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What other modules link to. The functions are in capi.rs; generic Rust
+ * code is instantiated in the module that uses it and comes down to these.
+ */
+#include <linux/export.h>
+#include <graceslab.h>
+
+EXPORT_SYMBOL_GPL(gs_cache_create);
+EXPORT_SYMBOL_GPL(gs_cache_destroy);
+EXPORT_SYMBOL_GPL(gs_cache_alloc);
+EXPORT_SYMBOL_GPL(gs_cache_free);
+EXPORT_SYMBOL_GPL(gs_cache_alloc_bulk);
+EXPORT_SYMBOL_GPL(gs_cache_free_bulk);
+EXPORT_SYMBOL_GPL(gs_cache_free_rcu);
+EXPORT_SYMBOL_GPL(gs_cache_barrier);
+EXPORT_SYMBOL_GPL(gs_cache_shrink);
+EXPORT_SYMBOL_GPL(gs_cache_stats);
+EXPORT_SYMBOL_GPL(gs_cache_zombies);
+EXPORT_SYMBOL_GPL(gs_kvfree_rcu);
+EXPORT_SYMBOL_GPL(gs_barrier);
+
+/* For CBox, which is one pointer wide and does not know its cache. */
+void gs_object_free(void *obj);
+void gs_object_free_rcu(void *obj);
+EXPORT_SYMBOL_GPL(gs_object_free);
+EXPORT_SYMBOL_GPL(gs_object_free_rcu);

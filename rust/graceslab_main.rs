@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! graceslab: object caches and headless RCU-deferred freeing for kernel modules.
+//!
+//! A pointer's way through the sources reads forward:
+//!
+//! - `alloc`: [`cache::alloc`] → sheaf, or ripe batch, [`cache::barn`], [`cache::slab`], pages.
+//! - `free_rcu`: [`cache::free`] → [`percpu`] → [`rcu::queue`] → [`rcu::doorbell`] → ripe →
+//!   [`cache::barn`] or [`cache::slab`].
+//!
+//! [`own`] is the Rust interface, [`capi`] the C one.
+
+#![deny(unsafe_op_in_unsafe_fn)]
+#![warn(clippy::undocumented_unsafe_blocks, missing_docs)]
+
+mod cache;
+mod capi;
+mod debugfs;
+mod list;
+mod lock;
+mod own;
+mod percpu;
+mod rcu;
+mod sys;
+mod word;
+
+use kernel::prelude::*;
+
+pub use cache::stats::Stats;
+pub use own::cache::{flags, Args, Cache, Leaked};
+pub use own::cbox::CBox;
+pub use own::kvfree::{barrier, kvfree_rcu, KvFree};
+
+module! {
+    type: Graceslab,
+    name: "graceslab",
+    authors: ["The graceslab developers"],
+    description: "Object caches and headless RCU-deferred freeing",
+    license: "GPL",
+}
+
+struct Graceslab {
+    files: Option<Pin<KBox<debugfs::Files>>>,
+}
+
+impl kernel::Module for Graceslab {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        percpu::Cpu::init_all()?;
+        rcu::request::init();
+        // SAFETY: Once, in process context, after what the callbacks need is there.
+        let started = unsafe { sys::gs_sys_start() };
+        if started != 0 {
+            percpu::Cpu::free_all();
+            return Err(Error::from_errno(started));
+        }
+        Ok(Self {
+            files: Some(debugfs::files()?),
+        })
+    }
+}
+
+impl Drop for Graceslab {
+    fn drop(&mut self) {
+        self.files = None;
+        // Nobody can call us any more. What is on its way comes home first; then nothing is
+        // armed, and nothing runs.
+        rcu::barrier::everything();
+        rcu::doorbell::stop();
+        // SAFETY: Process context; `stop` keeps anything from being armed again.
+        unsafe { sys::gs_sys_quiesce() };
+        let (mut caches, mut objects) = (0, 0);
+        loop {
+            let core = cache::registry::pop();
+            if core.is_null() {
+                break;
+            }
+            caches += 1;
+            // SAFETY: It is off the registry, and nobody uses the module any more.
+            objects += unsafe { cache::leak::abandon(core) };
+        }
+        if caches != 0 {
+            pr_warn!("{caches} caches left {objects} objects behind; their pages stay allocated\n");
+        }
+        let (freed, _) = rcu::barrier::foreign_in_out();
+        pr_info!("unloaded; {freed} pointers of others were freed\n");
+        // SAFETY: Nothing runs any more.
+        unsafe { sys::gs_sys_stop() };
+        percpu::Cpu::free_all();
+    }
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Locks: raw ones, held only inside a per-CPU section, and mutexes of process context.
+//!
+//! Lock order, outermost first:
+//!
+//! ```text
+//! registry mutex > a cache's barrier mutex > its service mutex      (process context)
+//!   > cpus_read_lock > offline mutex
+//!     > the per-CPU section (busy)
+//!       > requests > sealed (one per CPU) > node (one per cache and NUMA node)
+//! ```
+//!
+//! A raw lock is taken with a [`Section`] as proof that this CPU's section is open: an interrupt
+//! or NMI that arrives while the lock is held finds the CPU busy and takes the lock-free way, so
+//! it can never wait for a lock that its own CPU holds. That also makes `try_lock` right on
+//! uniprocessor kernels, where the lock itself is nothing.
+
+use crate::percpu::Section;
+use crate::sys;
+use core::cell::UnsafeCell;
+use core::ops::{Deref, DerefMut};
+use kernel::types::Opaque;
+
+/// Lockdep classes, and the order in which they nest.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(crate) enum Class {
+    /// The list of requests to all CPUs.
+    Requests = 0,
+    /// A CPU's sealed batches.
+    Sealed = 1,
+    /// A cache's slabs and barn on one node.
+    Node = 2,
+}
+
+/// A raw, interrupt-saving spinlock that needs a [`Section`].
+#[repr(C)]
+pub(crate) struct RawLock<T> {
+    raw: Opaque<sys::RawSpinLock>,
+    data: UnsafeCell<T>,
+}
+
+// SAFETY: The data is only reached through the lock.
+unsafe impl<T> Sync for RawLock<T> {}
+// SAFETY: The data is plain state of the module; pointers in it are not bound to a thread.
+unsafe impl<T> Send for RawLock<T> {}
+
+impl<T> RawLock<T> {
+    /// An unlocked lock around `data`; call [`Self::init`] once it is in place.
+    pub(crate) const fn new(data: T) -> Self {
+        Self {
+            raw: Opaque::uninit(),
+            data: UnsafeCell::new(data),
+        }
+    }
+
+    /// Makes the lock usable, at the address where it stays.
+    pub(crate) fn init(&self, class: Class) {
+        // SAFETY: `raw` is memory for a raw spinlock that nobody uses yet.
+        unsafe { sys::gs_sys_lock_init(self.raw.get(), class as u32) }
+    }
+
+    /// Waits for the lock.
+    pub(crate) fn lock<'a>(&'a self, _in: &'a Section) -> RawGuard<'a, T> {
+        // SAFETY: The lock is initialised, and the section keeps this CPU from holding it.
+        let flags = unsafe { sys::gs_sys_lock(self.raw.get()) };
+        RawGuard { lock: self, flags }
+    }
+
+    /// Takes the lock if it is free: for callers that must not spin.
+    pub(crate) fn try_lock<'a>(&'a self, _in: &'a Section) -> Option<RawGuard<'a, T>> {
+        let mut flags = 0;
+        // SAFETY: The lock is initialised, and the section keeps this CPU from holding it.
+        unsafe { sys::gs_sys_trylock(self.raw.get(), &mut flags) }
+            .then_some(RawGuard { lock: self, flags })
+    }
+
+    /// [`Self::lock`] where `spin`, else [`Self::try_lock`].
+    pub(crate) fn lock_if<'a>(&'a self, section: &'a Section, spin: bool) -> Option<RawGuard<'a, T>> {
+        if spin {
+            Some(self.lock(section))
+        } else {
+            self.try_lock(section)
+        }
+    }
+}
+
+/// Holds a [`RawLock`].
+pub(crate) struct RawGuard<'a, T> {
+    lock: &'a RawLock<T>,
+    flags: kernel::ffi::c_ulong,
+}
+
+impl<T> Deref for RawGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: The lock is held.
+        unsafe { &*self.lock.data.get() }
+    }
+}
+
+impl<T> DerefMut for RawGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: The lock is held.
+        unsafe { &mut *self.lock.data.get() }
+    }
+}
+
+impl<T> Drop for RawGuard<'_, T> {
+    fn drop(&mut self) {
+        // SAFETY: The guard's existence says that the lock is held, with these flags.
+        unsafe { sys::gs_sys_unlock(self.lock.raw.get(), self.flags) }
+    }
+}
+
+/// Holds a C mutex.
+pub(crate) struct Mutex(*mut kernel::bindings::mutex);
+
+impl Mutex {
+    /// Waits for `m`. May sleep.
+    ///
+    /// # Safety
+    ///
+    /// `m` must be an initialised mutex that outlives the guard.
+    pub(crate) unsafe fn lock(m: *mut kernel::bindings::mutex) -> Self {
+        // SAFETY: By the function's requirements.
+        unsafe { sys::gs_sys_mutex_lock(m) };
+        Self(m)
+    }
+}
+
+impl Drop for Mutex {
+    fn drop(&mut self) {
+        // SAFETY: The guard's existence says that the mutex is held.
+        unsafe { sys::gs_sys_mutex_unlock(self.0) }
+    }
+}
+
+/// Holds one of the module's own mutexes.
+pub(crate) struct GlobalMutex(u32);
+
+impl GlobalMutex {
+    /// Waits for mutex `which`. May sleep.
+    pub(crate) fn lock(which: u32) -> Self {
+        // SAFETY: `which` is one of the constants in `sys`.
+        unsafe { sys::gs_sys_mutex_lock_global(which) };
+        Self(which)
+    }
+}
+
+impl Drop for GlobalMutex {
+    fn drop(&mut self) {
+        // SAFETY: The guard's existence says that the mutex is held.
+        unsafe { sys::gs_sys_mutex_unlock_global(self.0) }
+    }
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Deferred freeing: batches, grace periods, and waiting for them.
+
+pub(crate) mod barrier;
+pub(crate) mod batch;
+pub(crate) mod cookie;
+pub(crate) mod domain;
+pub(crate) mod doorbell;
+pub(crate) mod epoch;
+pub(crate) mod foreign;
+pub(crate) mod queue;
+pub(crate) mod request;
+
+use crate::cache::sheaf;

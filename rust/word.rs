@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A machine word of bits, shared between all contexts.
+//!
+//! The kernel crate's `Atomic` has no bitwise operations yet, so they come from the shim. User
+//! space tests put a `word` module of their own in this one's place, which is why `bits` and
+//! `epoch` know nothing else of the kernel.
+
+use crate::sys;
+use core::cell::UnsafeCell;
+use kernel::sync::atomic::{Atomic, Full, Relaxed};
+
+/// Bits in a [`Word`].
+pub(crate) const BITS: usize = usize::BITS as usize;
+
+/// A word of bits; every access is atomic.
+#[repr(transparent)]
+pub(crate) struct Word(UnsafeCell<usize>);
+
+// SAFETY: All accesses to the word are atomic.
+unsafe impl Sync for Word {}
+
+impl Word {
+    /// A word that holds `v`.
+    pub(crate) const fn new(v: usize) -> Self {
+        Self(UnsafeCell::new(v))
+    }
+
+    fn atomic(&self) -> &Atomic<usize> {
+        // SAFETY: `self` is aligned and lives as long as the reference, and all its accesses are
+        // atomic.
+        unsafe { Atomic::from_ptr(self.0.get()) }
+    }
+
+    /// Reads the word, without ordering.
+    #[inline]
+    pub(crate) fn load(&self) -> usize {
+        self.atomic().load(Relaxed)
+    }
+
+    /// Writes the word, without ordering.
+    #[inline]
+    pub(crate) fn store(&self, v: usize) {
+        self.atomic().store(v, Relaxed)
+    }
+
+    /// Replaces the word, fully ordered.
+    #[inline]
+    pub(crate) fn swap(&self, v: usize) -> usize {
+        self.atomic().xchg(v, Full)
+    }
+
+    /// Adds to the word, fully ordered, and returns what it was.
+    #[inline]
+    pub(crate) fn fetch_add(&self, v: isize) -> usize {
+        self.atomic().fetch_add(v as usize, Full)
+    }
+
+    /// Sets bits, fully ordered, and returns what the word was.
+    #[inline]
+    pub(crate) fn fetch_or(&self, bits: usize) -> usize {
+        // SAFETY: `self` is a valid, aligned word whose accesses are all atomic.
+        unsafe { sys::gs_sys_fetch_or(self.0.get(), bits) }
+    }
+
+    /// Keeps only `bits`, fully ordered, and returns what the word was.
+    #[inline]
+    pub(crate) fn fetch_and(&self, bits: usize) -> usize {
+        // SAFETY: `self` is a valid, aligned word whose accesses are all atomic.
+        unsafe { sys::gs_sys_fetch_and(self.0.get(), bits) }
+    }
+
+    /// The word's address, for the C side.
+    pub(crate) fn as_ptr(&self) -> *mut usize {
+        self.0.get()
+    }
+}
+
+/// A full memory barrier between all CPUs.
+pub(crate) fn full_barrier() {
+    kernel::sync::barrier::smp_mb();
+}
