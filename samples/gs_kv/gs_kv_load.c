@@ -74,6 +74,7 @@ static struct truth *truth;
 static struct shared *shared;
 static int cpus[MAX_CPUS];
 static int nr_cpus;
+static cpu_set_t all_cpus;
 static bool self_test;
 
 static void bump(_Atomic u64 *count)
@@ -312,12 +313,10 @@ static void reader(int fd, int me)
 
 static void find_cpus(void)
 {
-	cpu_set_t set;
-
-	if (sched_getaffinity(0, sizeof(set), &set))
+	if (sched_getaffinity(0, sizeof(all_cpus), &all_cpus))
 		die("sched_getaffinity: %s", strerror(errno));
 	for (int cpu = 0; cpu < CPU_SETSIZE && nr_cpus < MAX_CPUS; cpu++)
-		if (CPU_ISSET(cpu, &set))
+		if (CPU_ISSET(cpu, &all_cpus))
 			cpus[nr_cpus++] = cpu;
 }
 
@@ -457,8 +456,10 @@ static int outlast(int fd)
 	for (size_t i = 0; i < FEW_KEYS; i++)
 		write_key(fd, &c, i, false);
 	start(outlast_reader, 0);
+	pin(cpus[nr_cpus - 1]);
 	while ((ended = reap(WNOHANG)) < 0)
 		rebuild(fd);
+	sched_setaffinity(0, sizeof(all_cpus), &all_cpus);
 	for (size_t i = 0; i < FEW_KEYS; i++)
 		write_key(fd, &c, i, true);
 	return ended;
