@@ -194,21 +194,24 @@ install() {
 
 	mapfile -t wanted < <(missing_packages "$@")
 	[ ${#wanted[@]} != 0 ] || return 0
+	as_root true	# a password is asked for here, not in the background
 	for p in "${wanted[@]}"; do
 		[ -n "$(candidate "$p")" ] || apt_update
 	done
 	for p in "${wanted[@]}"; do
 		[ -n "$(candidate "$p")" ] || unknown="$unknown $p"
 	done
-	[ -z "$unknown" ] || die "no suite of this machine has:$unknown; add your distribution's security suite to apt's sources, or install them by hand"
-	if ! step "$log" "installing ${wanted[*]}" apt_install "${wanted[@]}"; then
-		apt_update	# lists may be older than the mirror
-		if ! step "$log" "installing ${wanted[*]}" apt_install "${wanted[@]}"; then
-			install_from_next "${wanted[@]}" && return
-			tail -n 15 "$log" >&2
-			die "could not install ${wanted[*]}: try 'apt-get install ${wanted[*]}' yourself (log: $log)"
-		fi
+	if [ -n "$unknown" ]; then
+		install_from_next "${wanted[@]}" ||
+			die "neither this machine's suites nor $(codename)-backports have:$unknown; add the security suite to apt's sources, or install it by hand"
+		return
 	fi
+	step "$log" "installing ${wanted[*]}" apt_install "${wanted[@]}" && return
+	apt_update	# the lists may be older than the mirror
+	step "$log" "installing ${wanted[*]}" apt_install "${wanted[@]}" && return
+	install_from_next "${wanted[@]}" && return
+	tail -n 15 "$log" >&2
+	die "could not install ${wanted[*]}: try 'apt-get install ${wanted[*]}' yourself (log: $log)"
 }
 
 # install_from_next PACKAGE... - for what the own suites have, but not in a

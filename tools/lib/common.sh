@@ -77,8 +77,10 @@ step() {
 }
 
 progress_line() {
-	printf '%s steps, now: %s' "$(grep -cE '^ +[A-Z]+' "$1" || :)" \
-		"$(tail -n 1 "$1" | tr -s ' \t' ' ')"
+	local now
+	now=$(grep -aE '^ +[A-Z][A-Z]+ ' "$1" | tail -n 1)
+	printf '%s steps, now: %s' "$(grep -acE '^ +[A-Z][A-Z]+ ' "$1")" \
+		"$(printf '%s' "${now:-$(tail -n 1 "$1")}" | tr -s ' \t\r' ' ')"
 }
 
 # errors_of LOG - the lines that most likely say what went wrong
