@@ -262,7 +262,7 @@ static void gs_churn_produce(void *data)
 				gs_churn_free(pipe->from, obj, false);
 				return;
 			}
-			cond_resched();
+			fsleep(50);
 		}
 	}
 }
@@ -281,7 +281,7 @@ static void gs_churn_consume(void *data)
 		}
 		if (last)
 			break;
-		cond_resched();
+		fsleep(50);
 	}
 }
 
@@ -297,7 +297,7 @@ static void gs_churn_pipe(struct kunit *test)
 	churn->c = gs_test_cache(test, "gs_churn", param->size, NULL,
 				 param->flags);
 	churn->size = param->size;
-	churn->rounds = param->rounds / 4;
+	churn->rounds = param->rounds / 8;
 	churn->nr = 2;
 	for (i = 0; i < churn->nr; i++) {
 		churn->who[i].churn = churn;

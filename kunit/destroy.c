@@ -165,7 +165,7 @@ static void gs_destroy_again(struct kunit *test)
 	int i;
 
 	gs_pin_self(test);
-	for (i = 0; i < 20; i++) {
+	for (i = 0; i < 10; i++) {
 		struct gs_cache *c;
 
 		c = gs_test_cache(test, "gs_destroy", 64, NULL,

@@ -70,18 +70,20 @@ static int gs_size_cmp(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void gs_size_check(struct kunit *test, unsigned int size,
-			  unsigned long *sorted)
+static struct gs_cache *gs_size_check(struct kunit *test, unsigned int size,
+				      unsigned long *sorted)
 {
 	const struct gs_size_param *param = test->param_value;
 	struct gs_cache_args args = { .align = param->align };
 	unsigned int align = gs_size_align(param, size);
 	unsigned int nr = clamp(GS_SIZE_BYTES / size, 4U, GS_SIZE_MAX_NR);
-	void *objs[GS_SIZE_MAX_NR];
 	unsigned int i, wrong = 0, misaligned = 0, overlaps = 0;
+	void **objs = gs_test_array(test, nr, sizeof(*objs));
 	struct gs_cache *c;
+	char name[24];
 
-	c = gs_test_cache(test, "gs_size", size, &args, param->flags);
+	scnprintf(name, sizeof(name), "gs_size_%u", size);
+	c = gs_test_cache(test, name, size, &args, param->flags);
 	KUNIT_EXPECT_GE(test, gs_test_stats(test, c).object_size, size);
 	for (i = 0; i < nr; i++) {
 		objs[i] = gs_cache_alloc(c, GFP_KERNEL);
@@ -117,33 +119,40 @@ static void gs_size_check(struct kunit *test, unsigned int size,
 	KUNIT_EXPECT_EQ_MSG(test, wrong, 0, "size %u", size);
 	KUNIT_EXPECT_EQ_MSG(test, overlaps, 0, "size %u", size);
 	KUNIT_EXPECT_EQ_MSG(test, misaligned, 0, "size %u", size);
-	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
+	return c;
+}
+
+static void gs_size_check_all(struct kunit *test, const unsigned int *sizes,
+			      unsigned int nr)
+{
+	unsigned long *sorted = gs_test_array(test, GS_SIZE_MAX_NR,
+					      sizeof(*sorted));
+	struct gs_cache **c = gs_test_array(test, nr, sizeof(*c));
+	unsigned int i;
+
+	/* All of them side by side, and one grace period for them all. */
+	for (i = 0; i < nr; i++)
+		c[i] = gs_size_check(test, sizes[i], sorted);
+	gs_barrier();
+	for (i = 0; i < nr; i++)
+		KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c[i]), 0);
 }
 
 static void gs_size_small(struct kunit *test)
 {
-	unsigned long *sorted = gs_test_array(test, GS_SIZE_MAX_NR,
-					      sizeof(*sorted));
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(gs_sizes); i++)
-		gs_size_check(test, gs_sizes[i], sorted);
+	gs_size_check_all(test, gs_sizes, ARRAY_SIZE(gs_sizes));
 }
 
 static void gs_size_large(struct kunit *test)
 {
-	unsigned long *sorted = gs_test_array(test, GS_SIZE_MAX_NR,
-					      sizeof(*sorted));
 	struct gs_cache *c;
-	int i;
 
 	c = gs_cache_create("gs_size", SZ_64K, NULL, 0);
 	if (c == ERR_PTR(-EINVAL))
 		kunit_skip(test, "objects over 8 KiB are not supported");
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, c);
 	KUNIT_ASSERT_EQ(test, gs_cache_destroy(c), 0);
-	for (i = 0; i < ARRAY_SIZE(gs_large_sizes); i++)
-		gs_size_check(test, gs_large_sizes[i], sorted);
+	gs_size_check_all(test, gs_large_sizes, ARRAY_SIZE(gs_large_sizes));
 }
 
 static void gs_size_nop(void *obj)

@@ -72,8 +72,11 @@ impl<T> RawLock<T> {
     pub(crate) fn try_lock<'a>(&'a self, _in: &'a Section) -> Option<RawGuard<'a, T>> {
         let mut flags = 0;
         // SAFETY: The lock is initialised, and the section keeps this CPU from holding it.
-        unsafe { sys::gs_sys_trylock(self.raw.get(), &mut flags) }
-            .then_some(RawGuard { lock: self, flags })
+        if unsafe { sys::gs_sys_trylock(self.raw.get(), &mut flags) } {
+            Some(RawGuard { lock: self, flags })
+        } else {
+            None
+        }
     }
 
     /// [`Self::lock`] where `spin`, else [`Self::try_lock`].

@@ -418,6 +418,25 @@ void *gs_sys_kmalloc(size_t size, gfp_t gfp)
 	return kmalloc(size, gfp);
 }
 
+/* As kmalloc(), also where nothing may be waited for: @gfp or the context says. */
+void *gs_sys_kmalloc_any(size_t size, gfp_t gfp);
+void *gs_sys_kmalloc_any(size_t size, gfp_t gfp)
+{
+	if (gfpflags_allow_spinning(gfp) && !in_nmi())
+		return kmalloc(size, gfp);
+	return kmalloc_nolock(size, 0, NUMA_NO_NODE);
+}
+
+/* Takes back what gs_sys_kmalloc_any() has just given, in the same context. */
+void gs_sys_kfree_any(const void *p, gfp_t gfp);
+void gs_sys_kfree_any(const void *p, gfp_t gfp)
+{
+	if (gfpflags_allow_spinning(gfp) && !in_nmi())
+		kfree(p);
+	else
+		kfree_nolock(p);
+}
+
 void gs_sys_kfree(const void *p);
 void gs_sys_kfree(const void *p)
 {

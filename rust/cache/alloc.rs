@@ -127,8 +127,11 @@ fn slow(core: &Core, section: Section, share: *mut CpuCache, gfp: Gfp) -> *mut u
                     return unsafe { add_reentrant(core, slab) };
                 };
                 (section, share) = again;
+                if !spin {
+                    // SAFETY: The slab came from `Slab::new`.
+                    return unsafe { add_reentrant(core, slab) };
+                }
                 let node = core.local_node();
-                // The gfp allowed a descriptor, so it allows to wait for the lock.
                 // SAFETY: The slab came from `Slab::new`.
                 unsafe { node.add(&mut node.lock(&section), slab) };
             }

@@ -153,20 +153,16 @@ impl Slab {
         let nwords = bits::words_for(n);
         // SAFETY: Plain allocations, initialised before they are published.
         unsafe {
-            // Where nothing may be waited for, there is no descriptor to be had.
-            if !sys::gs_sys_gfp_spins(gfp) || sys::gs_sys_in_nmi() {
-                return null_mut();
-            }
+            let inner = sys::gs_sys_gfp_inner(gfp);
             let slab: *mut Slab =
-                sys::gs_sys_kmalloc(Self::bytes(n, core.checked()), sys::gs_sys_gfp_inner(gfp))
-                    .cast();
+                sys::gs_sys_kmalloc_any(Self::bytes(n, core.checked()), inner).cast();
             if slab.is_null() {
                 return null_mut();
             }
             let base: *mut u8 =
                 sys::gs_sys_slab_pages(core.slab_gfp(gfp), core.geometry.order, node).cast();
             if base.is_null() {
-                sys::gs_sys_kfree(slab.cast());
+                sys::gs_sys_kfree_any(slab.cast(), inner);
                 return null_mut();
             }
             slab.write(Slab {

@@ -146,16 +146,16 @@ fn get(table: &Table, arg: UserPtr) -> Result {
     let mut op = read_op(arg, uapi::LINGER_MAX)?;
     let mut buf = [MaybeUninit::uninit(); KEY_MAX];
     let key = read_key(&op, &mut buf)?;
-    let found = table.get(key, op.linger)?;
+    let found = table.get(key, op.wait, op.linger)?;
     let found = found.ok_or(ENOENT)?;
     op.value = found.value;
     op.generation = found.generation;
     UserSlice::new(arg, size_of::<Op>()).writer().write(&op)
 }
 
-fn read_op(arg: UserPtr, linger_max: u32) -> Result<Op> {
+fn read_op(arg: UserPtr, linger_max: u16) -> Result<Op> {
     let op: Op = UserSlice::new(arg, size_of::<Op>()).reader().read()?;
-    if op.linger > linger_max {
+    if op.wait.max(op.linger) > linger_max {
         return Err(EINVAL);
     }
     Ok(op)

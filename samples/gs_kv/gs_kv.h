@@ -5,8 +5,8 @@
  * The layouts are the same on 32 and 64 bits.  All calls return 0, or -1 with
  * errno set:
  *
- *	EINVAL	a key that is empty, too long or has a NUL in it; a linger that
- *		is too long
+ *	EINVAL	a key that is empty, too long or has a NUL in it; a wait or
+ *		linger that is too long
  *	ENOENT	no such key (GET, DEL)
  *	ENOSPC	GS_KV_MAX_ENTRIES entries are in the table (SET)
  *	ENOMEM	no memory (SET, REBUILD)
@@ -25,15 +25,14 @@
 #define GS_KV_KEY_MAX		512
 #define GS_KV_MAX_ENTRIES	(1u << 20)
 
-/* The longest linger: some milliseconds, for each of the two times. */
-#define GS_KV_LINGER_MAX	(1u << 16)
+/* The longest wait or linger: ten milliseconds or so. */
+#define GS_KV_LINGER_MAX	(1u << 14)
 
 struct gs_kv_op {
 	__u64 key;		/* address of the key's bytes, no NUL */
 	__u32 key_len;
-	__u32 linger;		/* GET: turns to wait, under RCU, before and after
-				 * looking; else 0
-				 */
+	__u16 wait;		/* GET: how long to stay in the read-side section */
+	__u16 linger;		/* before looking, and after; else 0 */
 	__u64 value;		/* SET: in; GET: out */
 	__u64 generation;	/* GET: out, grows with every SET of the table */
 };

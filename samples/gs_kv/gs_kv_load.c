@@ -43,7 +43,8 @@
 
 #define FEW_KEYS	127
 #define HOT_KEYS	8
-#define LINGER		1000
+#define SHORT		64	/* waits */
+#define LONG		8192
 
 /* --self-test: keys about which the truth is wrong on purpose. */
 #define BAIT_VALUE	0	/* checked against another address */
@@ -240,8 +241,8 @@ static void writer(int fd, int me)
 
 /* Readers */
 
-static void read_key(int fd, struct counts *c, size_t i, u32 linger,
-		     u64 *generations)
+static void read_key(int fd, struct counts *c, size_t i,
+		     unsigned int wait, unsigned int linger, u64 *generations)
 {
 	u64 addr = keys[i].addr + (self_test && i == BAIT_VALUE ? 8 : 0);
 	struct gs_kv_op op = op_for(i, 0);
@@ -249,6 +250,7 @@ static void read_key(int fd, struct counts *c, size_t i, u32 linger,
 	const char *wrong;
 	bool found;
 
+	op.wait = wait;
 	op.linger = linger;
 	done = atomic_load(&truth[i].done);
 	found = !ioctl(fd, GS_KV_GET, &op);
@@ -268,7 +270,7 @@ static void read_key(int fd, struct counts *c, size_t i, u32 linger,
 		generations[i] = op.generation;
 
 	bump(&c->reads);
-	if (linger)
+	if (wait || linger)
 		bump(&c->lingered);
 	if (!wrong) {
 		if (!found)
@@ -293,18 +295,28 @@ static void read_key(int fd, struct counts *c, size_t i, u32 linger,
 static void reader(int fd, int me)
 {
 	struct counts *c = &shared->readers[me];
-	u64 random = 0xbeef0000u + (u64)me;
+	u64 random = 0xbeef0000u + (u64)me, rounds = 0;
 	u64 *generations = calloc(nr_keys, sizeof(*generations));
 
 	if (!generations)
 		die("no memory");
 	while (!atomic_load_explicit(&shared->stop, memory_order_relaxed)) {
+		/*
+		 * Now and then for long enough to meet the end of a grace
+		 * period that began before: it did not wait for this reader.
+		 */
+		if (++rounds % 8 == 0)
+			read_key(fd, c, next_random(&random) % HOT_KEYS,
+				 0, LONG, generations);
 		for (int n = 0; n < 64; n++) {
 			size_t i = pick(&random, 0, 1);
 
 			if (self_test && n < NR_BAITS)
 				i = (size_t)n;
-			read_key(fd, c, i, n % 8 ? 0 : LINGER, generations);
+			if (n % 8)
+				read_key(fd, c, i, 0, 0, generations);
+			else
+				read_key(fd, c, i, SHORT, SHORT, generations);
 		}
 	}
 }
@@ -396,7 +408,7 @@ static u64 check_all(int fd)
 	if (!generations)
 		die("no memory");
 	for (size_t i = 0; i < nr_keys; i++)
-		read_key(fd, &c, i, 0, generations);
+		read_key(fd, &c, i, 0, 0, generations);
 	free(generations);
 	return c.wrong;
 }
@@ -445,7 +457,7 @@ static void outlast_reader(int fd, int me)
 
 	for (int n = 0; n < 64; n++)
 		read_key(fd, &shared->readers[me], (size_t)n * 7 % FEW_KEYS,
-			 GS_KV_LINGER_MAX, generations);
+			 LONG, 0, generations);
 }
 
 static int outlast(int fd)

@@ -39,6 +39,9 @@ static void check_errors(int fd)
 		op.linger = GS_KV_LINGER_MAX + 1;
 		must_fail(fd, calls[i], &op, EINVAL, "a linger that is too long");
 		op.linger = 0;
+		op.wait = GS_KV_LINGER_MAX + 1;
+		must_fail(fd, calls[i], &op, EINVAL, "a wait that is too long");
+		op.wait = 0;
 		op.key = (uintptr_t)nowhere;
 		must_fail(fd, calls[i], &op, EFAULT, "a key at a bad address");
 		op.key = ~0ull;

@@ -82,6 +82,9 @@ use kernel::{
 
 const MIN_BUCKETS: usize = 16;
 
+/// Turns of a loop that make a unit of waiting or lingering: about half a microsecond.
+const TURNS: u32 = 16;
+
 /// What belongs to the writer.
 pub(crate) struct Writer {
     entries: usize,
@@ -120,17 +123,18 @@ impl Table {
 
     /// Looks a key up.
     ///
-    /// For `linger` turns the reader waits before it looks into the bucket array that it has, which
-    /// may be replaced meanwhile; for as many it looks at its entry again before it lets go of it.
+    /// The reader waits for a while before it looks into the bucket array that it has, which may be
+    /// replaced meanwhile, and lingers for another while, in which it keeps looking at its entry,
+    /// before it lets go of it. Both are in units of [`TURNS`].
     ///
     /// # Errors
     ///
     /// `EIO` if the entry was freed while it was looked at, which is a bug and is logged.
-    pub(crate) fn get(&self, key: &[u8], linger: u32) -> Result<Option<Found>> {
+    pub(crate) fn get(&self, key: &[u8], wait: u16, linger: u16) -> Result<Option<Found>> {
         let hash = entry::hash(key);
         let guard = rcu::read_lock();
         let buckets = self.current.get(&guard);
-        for _ in 0..linger {
+        for _ in 0..u32::from(wait) * TURNS {
             cpu_relax();
         }
         let (_, entry) = buckets.find(hash, key, &guard);
@@ -138,7 +142,7 @@ impl Table {
             return Ok(None);
         };
         let first = entry.read();
-        for _ in 0..=linger {
+        for _ in 0..=u32::from(linger) * TURNS {
             cpu_relax();
             if first.is_none() || entry.read() != first {
                 drop(guard);

@@ -22,15 +22,16 @@ pub(crate) const KEY_MAX: usize = 512;
 /// With this many entries the table is full.
 pub(crate) const MAX_ENTRIES: usize = 1 << 20;
 
-/// The longest linger, in turns.
-pub(crate) const LINGER_MAX: u32 = 1 << 16;
+/// The longest wait or linger.
+pub(crate) const LINGER_MAX: u16 = 1 << 14;
 
 /// The argument of `SET`, `DEL` and `GET`.
 #[repr(C)]
 pub(crate) struct Op {
     pub(crate) key: u64,
     pub(crate) key_len: u32,
-    pub(crate) linger: u32,
+    pub(crate) wait: u16,
+    pub(crate) linger: u16,
     pub(crate) value: u64,
     pub(crate) generation: u64,
 }
