@@ -43,8 +43,8 @@
 
 #define FEW_KEYS	127
 #define HOT_KEYS	8
-#define SHORT		64	/* waits */
-#define LONG		8192
+#define WAIT_SHORT	64	/* some 30 us */
+#define WAIT_LONG	8192	/* some 4 ms */
 
 /* --self-test: keys about which the truth is wrong on purpose. */
 #define BAIT_VALUE	0	/* checked against another address */
@@ -307,7 +307,7 @@ static void reader(int fd, int me)
 		 */
 		if (++rounds % 8 == 0)
 			read_key(fd, c, next_random(&random) % HOT_KEYS,
-				 0, LONG, generations);
+				 0, WAIT_LONG, generations);
 		for (int n = 0; n < 64; n++) {
 			size_t i = pick(&random, 0, 1);
 
@@ -316,7 +316,7 @@ static void reader(int fd, int me)
 			if (n % 8)
 				read_key(fd, c, i, 0, 0, generations);
 			else
-				read_key(fd, c, i, SHORT, SHORT, generations);
+				read_key(fd, c, i, WAIT_SHORT, WAIT_SHORT, generations);
 		}
 	}
 }
@@ -457,7 +457,7 @@ static void outlast_reader(int fd, int me)
 
 	for (int n = 0; n < 64; n++)
 		read_key(fd, &shared->readers[me], (size_t)n * 7 % FEW_KEYS,
-			 LONG, 0, generations);
+			 WAIT_LONG, 0, generations);
 }
 
 static int outlast(int fd)
