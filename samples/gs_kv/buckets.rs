@@ -25,6 +25,9 @@ use kernel::{
     }, //
 };
 
+/// Pointers given to [`graceslab::kvfree_rcu`] since the module was loaded.
+pub(crate) static RETIRED: Atomic<u64> = Atomic::new(0);
+
 /// A power of two of chains, strung along one [`Side`] of the entries.
 ///
 /// Neither this nor its array has anything to drop: what [`graceslab::kvfree_rcu`] asks of memory
@@ -139,6 +142,7 @@ unsafe fn retire(old: *mut Buckets) {
     // SAFETY: The caller gives `old` up.
     let header = unsafe { KBox::from_raw(old) };
 
+    RETIRED.add(2, Relaxed);
     graceslab::kvfree_rcu(ManuallyDrop::into_inner(heads));
     graceslab::kvfree_rcu(header);
 }

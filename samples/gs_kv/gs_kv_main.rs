@@ -67,6 +67,10 @@ impl Drop for GsKv {
         self.device = None;
         self.table = None;
 
+        // The last two of them just now.
+        let retired = buckets::RETIRED.load(Relaxed);
+        pr_info!("{retired} pointers were given to kvfree_rcu\n");
+
         let created = entry::CREATED.load(Relaxed);
         let dropped = entry::DROPPED.load(Relaxed);
         if created == dropped {
