@@ -39,9 +39,10 @@ use kernel::{
 
 /// The registered device with its table.
 ///
-/// [`MiscDeviceRegistration`] leaves `file_operations.owner` empty, with which the module could be
-/// unloaded under an open file, and keeps nothing for `open()` to find. Hence this registration: a
-/// copy of the operations that names the owner, and the table beside the `miscdevice`.
+/// [`MiscDeviceRegistration`] keeps nothing for `open()` to find and, in 7.2, leaves
+/// `file_operations.owner` empty, with which the module could be unloaded under an open file. Hence
+/// this registration: the table beside the `miscdevice`, and a copy of the operations that names the
+/// owner.
 ///
 /// # Invariants
 ///
