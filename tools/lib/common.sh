@@ -76,11 +76,16 @@ step() {
 	return "$status"
 }
 
+# A build's lines look like "  CC      file"; anything else shows its last line.
 progress_line() {
-	local now
-	now=$(grep -aE '^ +[A-Z][A-Z]+ ' "$1" | tail -n 1)
-	printf '%s steps, now: %s' "$(grep -acE '^ +[A-Z][A-Z]+ ' "$1")" \
-		"$(printf '%s' "${now:-$(tail -n 1 "$1")}" | tr -s ' \t\r' ' ')"
+	local count now
+	count=$(grep -acE '^ +[A-Z][A-Z]+ ' "$1" || :)
+	if [ "$count" = 0 ]; then
+		now=$(tail -n 1 "$1")
+	else
+		now="$count steps, now:$(grep -aE '^ +[A-Z][A-Z]+ ' "$1" | tail -n 1)"
+	fi
+	printf '%s' "$now" | tr -s ' \t\r' ' '
 }
 
 # errors_of LOG - the lines that most likely say what went wrong
