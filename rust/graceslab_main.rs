@@ -81,7 +81,7 @@ impl Drop for Graceslab {
         if caches != 0 {
             pr_warn!("{caches} caches left {objects} objects behind; their pages stay allocated\n");
         }
-        let (freed, _) = rcu::barrier::foreign_in_out();
+        let (_, freed) = rcu::barrier::foreign_in_out();
         pr_info!("unloaded; {freed} pointers of others were freed\n");
         // SAFETY: Nothing runs any more.
         unsafe { sys::gs_sys_stop() };

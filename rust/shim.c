@@ -213,10 +213,11 @@ bool gs_sys_gfp_blocks(gfp_t gfp)
 	return gfpflags_allow_blocking(gfp);
 }
 
+/* Whether an allocation with @gfp may wait for a lock here. */
 bool gs_sys_gfp_spins(gfp_t gfp);
 bool gs_sys_gfp_spins(gfp_t gfp)
 {
-	return gfpflags_allow_spinning(gfp);
+	return gfpflags_allow_spinning(gfp) && !in_nmi();
 }
 
 /* What our own bookkeeping may be allocated with, on behalf of @gfp. */
@@ -418,25 +419,6 @@ void *gs_sys_kmalloc(size_t size, gfp_t gfp)
 	return kmalloc(size, gfp);
 }
 
-/* As kmalloc(), also where nothing may be waited for: @gfp or the context says. */
-void *gs_sys_kmalloc_any(size_t size, gfp_t gfp);
-void *gs_sys_kmalloc_any(size_t size, gfp_t gfp)
-{
-	if (gfpflags_allow_spinning(gfp) && !in_nmi())
-		return kmalloc(size, gfp);
-	return kmalloc_nolock(size, 0, NUMA_NO_NODE);
-}
-
-/* Takes back what gs_sys_kmalloc_any() has just given, in the same context. */
-void gs_sys_kfree_any(const void *p, gfp_t gfp);
-void gs_sys_kfree_any(const void *p, gfp_t gfp)
-{
-	if (gfpflags_allow_spinning(gfp) && !in_nmi())
-		kfree(p);
-	else
-		kfree_nolock(p);
-}
-
 void gs_sys_kfree(const void *p);
 void gs_sys_kfree(const void *p)
 {
@@ -470,7 +452,7 @@ void *gs_sys_slab_pages(gfp_t gfp, unsigned int order, int node)
 	gfp &= ~(__GFP_ZERO | __GFP_HIGHMEM | __GFP_MOVABLE | __GFP_RECLAIMABLE);
 	if (order)
 		gfp |= __GFP_COMP;
-	if (gfpflags_allow_spinning(gfp) && !in_nmi())
+	if (gs_sys_gfp_spins(gfp))
 		page = alloc_pages_node(node, gfp, order);
 	else
 		page = alloc_pages_nolock(gfp & __GFP_ACCOUNT, node, order);

@@ -117,8 +117,6 @@ extern "C" {
     pub(crate) fn gs_sys_slab_retire(head: *mut RcuHead);
 
     pub(crate) fn gs_sys_kmalloc(size: usize, gfp: Gfp) -> *mut c_void;
-    pub(crate) fn gs_sys_kmalloc_any(size: usize, gfp: Gfp) -> *mut c_void;
-    pub(crate) fn gs_sys_kfree_any(p: *const c_void, gfp: Gfp);
     pub(crate) fn gs_sys_kfree(p: *const c_void);
     pub(crate) fn gs_sys_kvfree(p: *const c_void);
     pub(crate) fn gs_sys_kfree_bulk(nr: usize, p: *mut *mut u8);

@@ -82,7 +82,7 @@ fn slow(core: &Core, section: Section, share: *mut CpuCache, gfp: Gfp) -> *mut u
         return null_mut();
     }
     // SAFETY: May be called in any context.
-    let spin = unsafe { sys::gs_sys_gfp_spins(gfp) && !sys::gs_sys_in_nmi() };
+    let spin = unsafe { sys::gs_sys_gfp_spins(gfp) };
     let (mut section, mut share) = (section, share);
     let mut have_sheaf = true;
     loop {
@@ -156,20 +156,20 @@ fn look(
     spin: bool,
     have_sheaf: bool,
 ) -> Look {
-    // SAFETY: The share is the section's.
+    // SAFETY: The share's sheaves are the section's. It is only reached by raw pointer: its sealed
+    // batches are the lock's, so a `&mut` to the whole would not be exclusive.
     unsafe {
-        let share = &mut *share;
         for _ in 0..2 {
-            let obj = Batch::pop(share.main);
+            let obj = Batch::pop((*share).main);
             if !obj.is_null() {
                 return Look::Found(obj);
             }
-            core::mem::swap(&mut share.main, &mut share.spare);
+            swap_sheaves(share);
         }
-        if (*share.main).cap() == 0 {
-            core::mem::swap(&mut share.main, &mut share.spare);
+        if (*(*share).main).cap() == 0 {
+            swap_sheaves(share);
         }
-        if !core.has_hooks() && share.queue.has_sealed() {
+        if !core.has_hooks() && (*share).queue.has_sealed() {
             let obj = swap_ripe(core, section, share, spin);
             if !obj.is_null() {
                 return Look::Found(obj);
@@ -190,6 +190,14 @@ fn look(
     }
 }
 
+/// # Safety
+///
+/// `share` is the section's.
+unsafe fn swap_sheaves(share: *mut CpuCache) {
+    // SAFETY: By the function's requirement.
+    unsafe { core::ptr::swap(&raw mut (*share).main, &raw mut (*share).spare) }
+}
+
 /// Takes this CPU's oldest sealed batch for `main`, if its grace period is over: no callback, and
 /// no slab is touched.
 ///
@@ -199,28 +207,29 @@ fn look(
 unsafe fn swap_ripe(
     core: &Core,
     section: &Section,
-    share: &mut CpuCache,
+    share: *mut CpuCache,
     spin: bool,
 ) -> *mut u8 {
     let cpu = section.cpu();
-    let Some(mut sealed) = cpu.sealed.lock_if(section, spin) else {
-        return null_mut();
-    };
     // SAFETY: The queue is this CPU's and its lock is held; sheaves are the section's.
     unsafe {
-        let batch = Queue::pop_ripe(&mut share.queue, &mut sealed);
-        drop(sealed);
+        let batch = {
+            let Some(mut sealed) = cpu.sealed.lock_if(section, spin) else {
+                return null_mut();
+            };
+            Queue::pop_ripe(&raw mut (*share).queue, &mut sealed)
+        };
         if batch.is_null() {
             return null_mut();
         }
-        share.queue.done.add((*batch).len() as u64);
-        share.swapped.add(1);
-        let empty = core::mem::replace(&mut share.main, batch);
+        (*share).queue.done.add((*batch).len() as u64);
+        (*share).swapped.add(1);
+        let empty = core::mem::replace(&mut (*share).main, batch);
         if empty != null_batch() {
-            if (*share.queue.open).cap() == 0 {
-                share.queue.open = empty;
-            } else if share.spare == null_batch() {
-                share.spare = empty;
+            if (*(*share).queue.open).cap() == 0 {
+                (*share).queue.open = empty;
+            } else if (*share).spare == null_batch() {
+                (*share).spare = empty;
             } else if let Some(mut inner) = core.local_node().lock_if(section, spin) {
                 // Over the barn's limit if need be: a batch that opens takes it from there.
                 core.local_node().keep_empty(&mut inner, empty);
@@ -228,29 +237,32 @@ unsafe fn swap_ripe(
                 core.detached.push(empty);
             }
         }
-        Batch::pop(share.main)
+        Batch::pop(batch)
     }
 }
 
-fn look_node(
+/// # Safety
+///
+/// `share` is the section's; `main` and `spare` are empty.
+unsafe fn look_node(
     node: &Node,
     section: &Section,
-    share: &mut CpuCache,
+    share: *mut CpuCache,
     spin: bool,
     have_sheaf: bool,
 ) -> Option<Look> {
     let mut inner = node.lock_if(section, spin)?;
     // SAFETY: Sheaves of the share are the section's, those of the barn the lock's.
     unsafe {
-        let full = node.exchange_empty(&mut inner, share.main);
+        let full = node.exchange_empty(&mut inner, (*share).main);
         if !full.is_null() {
-            share.main = full;
+            (*share).main = full;
             return Some(Look::Found(Batch::pop(full)));
         }
-        if (*share.main).cap() == 0 {
+        if (*(*share).main).cap() == 0 {
             let empty = node.take_empty(&mut inner);
             if !empty.is_null() {
-                share.main = empty;
+                (*share).main = empty;
             } else if have_sheaf {
                 return Some(Look::NoSheaf);
             } else {
@@ -259,8 +271,8 @@ fn look_node(
             }
         }
         // Handed out from the top of the sheaf: put the lowest addresses there.
-        let (main, room) = (share.main, (*share.main).cap());
-        let n = node.take(&mut inner, room as usize, |obj| {
+        let main = (*share).main;
+        let n = node.take(&mut inner, (*main).cap() as usize, |obj| {
             Batch::push(main, obj);
         });
         Batch::objects(main).reverse();

@@ -427,7 +427,8 @@ impl Core {
             if (*q).open_link.is_linked() {
                 (*cpu.open.get()).remove(q);
             }
-            (*q).free_open();
+            // Sealed, or empty.
+            crate::rcu::queue::free_batch(core::mem::replace(&mut (*q).open, null_batch()));
             arm
         }
     }

@@ -56,22 +56,22 @@ fn slow(core: &Core, section: Section, share: *mut CpuCache, obj: *mut u8) {
         if !core.is_live() {
             break;
         }
-        // SAFETY: The share is the section's.
-        let s = unsafe { &mut *share };
-        // SAFETY: Sheaves of the share are the section's, those of the barn the lock's.
+        let s = share;
+        // SAFETY: Sheaves of the share are the section's, those of the barn the lock's. The share
+        // is only reached by raw pointer, as its sealed batches are another lock's.
         unsafe {
-            if Batch::push(s.main, obj) {
+            if Batch::push((*s).main, obj) {
                 return;
             }
-            if Batch::push(s.spare, obj) {
-                core::mem::swap(&mut s.main, &mut s.spare);
+            if Batch::push((*s).spare, obj) {
+                core::mem::swap(&mut (*s).main, &mut (*s).spare);
                 return;
             }
             // Each is full or missing; if one is missing, let it be the spare.
-            if s.main == null_batch() {
-                core::mem::swap(&mut s.main, &mut s.spare);
+            if (*s).main == null_batch() {
+                core::mem::swap(&mut (*s).main, &mut (*s).spare);
             }
-            let missing = s.spare == null_batch();
+            let missing = (*s).spare == null_batch();
             let node = core.local_node();
             let Some(mut inner) = node.lock_if(&section, spin) else {
                 break;
@@ -80,7 +80,7 @@ fn slow(core: &Core, section: Section, share: *mut CpuCache, obj: *mut u8) {
             if wanted {
                 let empty = node.take_empty(&mut inner);
                 if !empty.is_null() {
-                    let full = core::mem::replace(&mut s.spare, empty);
+                    let full = core::mem::replace(&mut (*s).spare, empty);
                     if !missing {
                         node.put_full(&mut inner, full);
                     }
@@ -106,13 +106,13 @@ fn slow(core: &Core, section: Section, share: *mut CpuCache, obj: *mut u8) {
                 }
                 continue;
             }
-            if s.main == null_batch() {
+            if (*s).main == null_batch() {
                 break;
             }
             // The barn has enough, or no empty sheaf is to be had: this one's objects go back
             // to their slabs.
-            flush(core, s.main);
-            Batch::push(s.main, obj);
+            flush(core, (*s).main);
+            Batch::push((*s).main, obj);
             return;
         }
     }
@@ -235,29 +235,29 @@ fn rcu_slow(core: &Core, section: Section, share: *mut CpuCache, obj: *mut u8) {
         let cpu = section.cpu();
         // SAFETY: Share and open batch are the section's, the barn's sheaves the lock's.
         unsafe {
-            let s = &mut *share;
-            let q = &raw mut s.queue;
-            if (*s.queue.open).is_full() && s.queue.open != null_batch() {
+            let s = share;
+            let q = &raw mut (*s).queue;
+            if (*(*s).queue.open).is_full() && (*s).queue.open != null_batch() {
                 // Sealing it failed for want of the lock.
                 arm |= Queue::seal(q, cpu, &section, spin);
             }
-            if s.queue.open == null_batch() {
-                if s.spare != null_batch() && (*s.spare).len() == 0 {
-                    core::mem::swap(&mut s.queue.open, &mut s.spare);
+            if (*s).queue.open == null_batch() {
+                if (*s).spare != null_batch() && (*(*s).spare).len() == 0 {
+                    core::mem::swap(&mut (*s).queue.open, &mut (*s).spare);
                 } else if let Some(mut inner) = core.local_node().lock_if(&section, spin) {
                     let empty = core.local_node().take_empty(&mut inner);
                     if !empty.is_null() {
-                        s.queue.open = empty;
+                        (*s).queue.open = empty;
                     }
                 }
             }
-            if !(*s.queue.open).is_full() {
+            if !(*(*s).queue.open).is_full() {
                 arm |= Queue::push(q, cpu, &section, obj, spin);
                 drop(section);
                 queue::arm(cpu, arm, spin);
                 return;
             }
-            if !spin || tried || s.queue.open != null_batch() {
+            if !spin || tried || (*s).queue.open != null_batch() {
                 break;
             }
             tried = true;

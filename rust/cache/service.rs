@@ -119,11 +119,11 @@ pub(crate) fn promote(core: &Core) -> bool {
     while !slab.is_null() {
         // SAFETY: A slab with the token is not released; its cookie is the mutex's.
         unsafe {
-            let s = &mut *slab;
+            let s = &*slab;
             if bits::any(s.wait()) {
                 deferred |= bits::any(s.next());
             } else if bits::promote(s.next(), s.wait()) {
-                s.cookie = Cookie::now();
+                (*slab).cookie = Cookie::now();
             }
             slab = s.pending_next;
         }
@@ -143,9 +143,9 @@ pub(crate) fn collect(core: &Core) -> bool {
     while !slab.is_null() {
         // SAFETY: A slab with the token is not released; list and cookie are the mutex's.
         unsafe {
-            let s = &mut *slab;
+            let s = &*slab;
             let after = s.pending_next;
-            if bits::any(s.wait()) && s.cookie.poll() {
+            if bits::any(s.wait()) && (*slab).cookie.poll() {
                 let mut n = 0;
                 bits::drain(s.wait(), |i| {
                     let obj = s.object(i);
@@ -157,7 +157,7 @@ pub(crate) fn collect(core: &Core) -> bool {
                 core.domain.count_out(n);
             }
             if bits::any(s.wait()) || !s.tokens.release(bits::PENDING, s.next()) {
-                s.pending_next = kept;
+                (*slab).pending_next = kept;
                 kept = slab;
             }
             slab = after;

@@ -88,7 +88,15 @@ impl Geometry {
     pub(crate) fn index(&self, offset: usize) -> Option<usize> {
         // Exact for multiples of the stride: the error is below offset / 2^32.
         let i = ((offset as u64 * self.reciprocal) >> 32) as usize;
-        (i * self.stride as usize == offset && i < self.objects as usize).then_some(i)
+        (i * self.stride as usize == offset).then_some(i)
+    }
+
+    /// Objects that fit the pages when a descriptor of `bytes(n)` is to fit as well.
+    fn objects_beside(&self, bytes: impl Fn(usize) -> usize) -> usize {
+        // SAFETY: May be called in any context.
+        let all = (unsafe { sys::gs_sys_page_size() } as usize) << self.order;
+        let room = |n: &usize| n * self.stride as usize + bytes(*n) + align_of::<Slab>() <= all;
+        (1..=self.objects as usize).rev().find(room).unwrap_or(0)
     }
 }
 
@@ -147,24 +155,58 @@ impl Slab {
     /// Allocates a slab on `node` (an index, or -1 for the nearest), with all objects free and
     /// the token of its node's list held by the caller. Null without memory.
     ///
+    /// Where nothing may be waited for, no memory apart is to be had for the descriptor: it takes
+    /// the end of the pages then, and the slab has fewer objects.
+    ///
     /// Context: as `gfp` allows.
     pub(crate) fn new(core: &Core, gfp: Gfp, node: i32) -> *mut Slab {
-        let n = core.geometry.objects as usize;
-        let nwords = bits::words_for(n);
         // SAFETY: Plain allocations, initialised before they are published.
         unsafe {
-            let inner = sys::gs_sys_gfp_inner(gfp);
-            let slab: *mut Slab =
-                sys::gs_sys_kmalloc_any(Self::bytes(n, core.checked()), inner).cast();
-            if slab.is_null() {
-                return null_mut();
+            let mut n = core.geometry.objects as usize;
+            let mut slab: *mut Slab = null_mut();
+            let apart = sys::gs_sys_gfp_spins(gfp);
+            if apart {
+                let bytes = Self::bytes(n, core.checked());
+                slab = sys::gs_sys_kmalloc(bytes, sys::gs_sys_gfp_inner(gfp)).cast();
+                if slab.is_null() {
+                    return null_mut();
+                }
+            } else {
+                n = core.geometry.objects_beside(|n| Self::bytes(n, core.checked()));
+                if n == 0 {
+                    return null_mut();
+                }
             }
-            let base: *mut u8 =
-                sys::gs_sys_slab_pages(core.slab_gfp(gfp), core.geometry.order, node).cast();
+            let order = core.geometry.order;
+            let base: *mut u8 = sys::gs_sys_slab_pages(core.slab_gfp(gfp), order, node).cast();
             if base.is_null() {
-                sys::gs_sys_kfree_any(slab.cast(), inner);
+                sys::gs_sys_kfree(slab.cast());
                 return null_mut();
             }
+            if !apart {
+                let end = (sys::gs_sys_page_size() as usize) << order;
+                let at = end - Self::bytes(n, core.checked());
+                slab = base.add(at - at % align_of::<Slab>()).cast();
+            }
+            Self::init(slab, core, base, n);
+            if let Some(ctor) = core.ctor {
+                for i in 0..n {
+                    ctor((*slab).object(i).cast());
+                }
+            }
+            sys::gs_sys_slab_mark(base.cast(), slab.cast());
+            slab
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `slab` has room for the descriptor of `n` objects, `base` for those, and both are the
+    /// caller's.
+    unsafe fn init(slab: *mut Slab, core: &Core, base: *mut u8, n: usize) {
+        let nwords = bits::words_for(n);
+        // SAFETY: By the function's requirements.
+        unsafe {
             slab.write(Slab {
                 core: (&raw const *core).cast_mut(),
                 base,
@@ -184,16 +226,19 @@ impl Slab {
                 words.add(2 * nwords + w).write(Word::new(0));
             }
             if core.checked() {
-                words.add(3 * nwords).cast::<u8>().write_bytes(FREE as u8, n);
+                words
+                    .add(3 * nwords)
+                    .cast::<u8>()
+                    .write_bytes(FREE as u8, n);
             }
-            if let Some(ctor) = core.ctor {
-                for i in 0..n {
-                    ctor((*slab).object(i).cast());
-                }
-            }
-            sys::gs_sys_slab_mark(base.cast(), slab.cast());
-            slab
         }
+    }
+
+    /// Whether the descriptor is in the pages themselves.
+    fn is_inside(&self, order: u32) -> bool {
+        // SAFETY: May be called in any context.
+        let bytes = (unsafe { sys::gs_sys_page_size() } as usize) << order;
+        (&raw const *self as usize).wrapping_sub(self.base as usize) < bytes
     }
 
     fn bitmap(&self, which: usize) -> &[Word] {
@@ -261,7 +306,8 @@ impl Slab {
     /// The index of the object at `obj`, if one starts there.
     pub(crate) fn index_of(&self, obj: *const u8) -> Option<usize> {
         // SAFETY: As above.
-        unsafe { (*self.core).geometry.index(obj as usize - self.base as usize) }
+        let i = unsafe { (*self.core).geometry.index(obj as usize - self.base as usize) };
+        i.filter(|&i| i < self.objects())
     }
 
     /// The slab that `p` lies in, if one of ours.
@@ -291,12 +337,13 @@ impl Slab {
         // SAFETY: By the function's requirements.
         unsafe {
             let core = &*(*this).core;
-            if core.flags & cache::TYPESAFE_BY_RCU == 0 {
-                sys::gs_sys_slab_pages_free((*this).base.cast(), core.geometry.order);
+            let order = core.geometry.order;
+            if core.flags & cache::TYPESAFE_BY_RCU == 0 && !(*this).is_inside(order) {
+                sys::gs_sys_slab_pages_free((*this).base.cast(), order);
                 (*this).base = null_mut();
             } else {
                 // The callback has only the descriptor: the order goes where it finds it.
-                (*this).node = core.geometry.order;
+                (*this).node = order;
             }
             sys::gs_sys_slab_retire((&raw mut (*this).partial).cast());
         }
@@ -312,9 +359,13 @@ unsafe extern "C" fn gs_rs_slab_free(head: *mut RcuHead) {
             .cast::<u8>()
             .sub(core::mem::offset_of!(Slab, partial))
             .cast();
-        if !(*slab).base.is_null() {
-            sys::gs_sys_slab_pages_free((*slab).base.cast(), (*slab).node);
+        let (base, order) = ((*slab).base, (*slab).node);
+        let inside = !base.is_null() && (*slab).is_inside(order);
+        if !base.is_null() {
+            sys::gs_sys_slab_pages_free(base.cast(), order);
         }
-        sys::gs_sys_kfree(slab.cast());
+        if !inside {
+            sys::gs_sys_kfree(slab.cast());
+        }
     }
 }
