@@ -38,10 +38,23 @@ lock() {
 	fi
 }
 
-# Whatever runs in the background ends with this process.
+# start LOG COMMAND... - run COMMAND in the background, in a process group of
+# its own that ends with this process; its id is in $started
 children=()
+start() {
+	local log=$1
+	shift
+
+	mkdir -p "$(dirname "$log")"
+	set -m
+	"$@" >"$log" 2>&1 </dev/null &
+	set +m
+	started=$!
+	children+=("-$started")
+}
+
 end_children() {
-	[ ${#children[@]} = 0 ] || kill "${children[@]}" 2>/dev/null || :
+	[ ${#children[@]} = 0 ] || kill -- "${children[@]}" 2>/dev/null || :
 }
 trap end_children EXIT
 trap 'exit 130' INT
@@ -53,11 +66,9 @@ step() {
 	local log=$1 what=$2 pid start=$SECONDS shown=0 status=0 now line width
 	shift 2
 
-	mkdir -p "$(dirname "$log")"
 	say "$what (log: $log)"
-	"$@" >"$log" 2>&1 </dev/null &
-	pid=$!
-	children+=("$pid")
+	start "$log" "$@"
+	pid=$started
 	while kill -0 "$pid" 2>/dev/null; do
 		sleep 0.5
 		now=$((SECONDS - start))

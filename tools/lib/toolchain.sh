@@ -34,12 +34,9 @@ start_bindgen() {
 	lock bindgen
 	! new_enough_bindgen || return 0
 	bindgen_log=$cache/logs/bindgen.log
-	mkdir -p "$cache/logs"
 	say "building bindgen with cargo in the background (log: $bindgen_log)"
-	/usr/bin/cargo install bindgen-cli --locked --root "$cache/tools" \
-		>"$bindgen_log" 2>&1 </dev/null &
-	bindgen_job=$!
-	children+=("$bindgen_job")
+	start "$bindgen_log" /usr/bin/cargo install bindgen-cli --locked --root "$cache/tools"
+	bindgen_job=$started
 }
 
 finish_bindgen() {
