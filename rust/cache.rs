@@ -8,6 +8,7 @@ pub(crate) mod bits;
 pub(crate) mod core;
 pub(crate) mod debug;
 pub(crate) mod destroy;
+pub(crate) mod dtor;
 pub(crate) mod free;
 pub(crate) mod leak;
 pub(crate) mod registry;

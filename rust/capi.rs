@@ -5,14 +5,14 @@
 //! Each function does what its documentation there says; here arguments become references and
 //! errors become codes, nothing else.
 
+use crate::cache::core::Hook;
 use crate::cache::core::{Core, Spec, ALL_FLAGS, HWCACHE_ALIGN, NAME_LEN, TYPESAFE_BY_RCU};
 use crate::cache::slab::Geometry;
 use crate::cache::{alloc, destroy, free, registry, shrink, stats};
-use crate::cache::core::Hook;
 use crate::rcu::{barrier, foreign};
 use crate::sys::{self, Gfp};
-use kernel::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
 use core::ptr::null_mut;
+use kernel::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
 use kernel::prelude::*;
 
 /// `struct gs_cache_args`.

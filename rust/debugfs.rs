@@ -37,8 +37,17 @@ fn caches(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(
         f,
         "# {:<22} {:>9} {:>9} {:>7} {:>7} {:>7} {:>5} {:>9} {:>11} {:>11} {}",
-        "name", "live", "objects", "objsize", "slabs", "pages", "sheaf", "pending", "queued",
-        "done", "state"
+        "name",
+        "live",
+        "objects",
+        "objsize",
+        "slabs",
+        "pages",
+        "sheaf",
+        "pending",
+        "queued",
+        "done",
+        "state"
     )?;
     let mut result = Ok(());
     registry::for_each(|core| {
@@ -75,6 +84,9 @@ fn batcher(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(f, "foreign_queued {into}")?;
     writeln!(f, "foreign_done {out}")?;
     writeln!(f, "foreign_waited {}", foreign::WAITED.load(Relaxed))?;
+    // SAFETY: May be called in any context.
+    let periods = unsafe { crate::sys::gs_sys_grace_periods() };
+    writeln!(f, "grace_periods {periods}")?;
     writeln!(f, "doorbells {}", doorbell::BELLS.load(Relaxed))?;
     writeln!(f, "zombies {}", registry::zombies())?;
     for cpu in Cpu::possible() {

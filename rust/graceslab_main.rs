@@ -47,15 +47,15 @@ impl kernel::Module for Graceslab {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         percpu::Cpu::init_all()?;
         rcu::request::init();
+        let files = debugfs::files().inspect_err(|_| percpu::Cpu::free_all())?;
         // SAFETY: Once, in process context, after what the callbacks need is there.
         let started = unsafe { sys::gs_sys_start() };
         if started != 0 {
+            drop(files);
             percpu::Cpu::free_all();
             return Err(Error::from_errno(started));
         }
-        Ok(Self {
-            files: Some(debugfs::files()?),
-        })
+        Ok(Self { files: Some(files) })
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) enum Class {
     Sealed = 1,
     /// A cache's slabs and barn on one node.
     Node = 2,
+    /// Who runs a cache's destructors; a leaf.
+    Dtors = 3,
 }
 
 /// A raw, interrupt-saving spinlock that needs a [`Section`].
@@ -61,6 +63,17 @@ impl<T> RawLock<T> {
         unsafe { sys::gs_sys_lock_init(self.raw.get(), class as u32) }
     }
 
+    /// The data of a lock that nobody else can reach any more.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else has, or can get, access to the lock.
+    #[expect(clippy::mut_from_ref)]
+    pub(crate) unsafe fn exclusive(&self) -> &mut T {
+        // SAFETY: By the function's requirement.
+        unsafe { &mut *self.data.get() }
+    }
+
     /// Waits for the lock.
     pub(crate) fn lock<'a>(&'a self, _in: &'a Section) -> RawGuard<'a, T> {
         // SAFETY: The lock is initialised, and the section keeps this CPU from holding it.
@@ -80,7 +93,11 @@ impl<T> RawLock<T> {
     }
 
     /// [`Self::lock`] where `spin`, else [`Self::try_lock`].
-    pub(crate) fn lock_if<'a>(&'a self, section: &'a Section, spin: bool) -> Option<RawGuard<'a, T>> {
+    pub(crate) fn lock_if<'a>(
+        &'a self,
+        section: &'a Section,
+        spin: bool,
+    ) -> Option<RawGuard<'a, T>> {
         if spin {
             Some(self.lock(section))
         } else {

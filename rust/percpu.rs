@@ -18,10 +18,10 @@ use crate::rcu::queue::Queue;
 use crate::sys;
 use crate::word::Word;
 use core::cell::UnsafeCell;
-use kernel::ffi::c_void;
 use core::marker::PhantomData;
 use core::mem::offset_of;
 use core::ptr::null_mut;
+use kernel::ffi::c_void;
 use kernel::prelude::*;
 use kernel::sync::atomic::Atomic;
 
@@ -126,7 +126,11 @@ impl Counter {
     pub(crate) fn add(&self, n: u64) {
         // SAFETY: Only this CPU writes, in one section at a time; the volatile store is the
         // kernel's WRITE_ONCE().
-        unsafe { self.0.get().write_volatile(self.0.get().read_volatile().wrapping_add(n)) }
+        unsafe {
+            self.0
+                .get()
+                .write_volatile(self.0.get().read_volatile().wrapping_add(n))
+        }
     }
 
     /// Reads the counter, of whichever CPU.

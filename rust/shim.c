@@ -207,12 +207,6 @@ unsigned long gs_sys_msecs_to_jiffies(unsigned int ms)
 	return msecs_to_jiffies(ms);
 }
 
-bool gs_sys_gfp_blocks(gfp_t gfp);
-bool gs_sys_gfp_blocks(gfp_t gfp)
-{
-	return gfpflags_allow_blocking(gfp);
-}
-
 /* Whether an allocation with @gfp may wait for a lock here. */
 bool gs_sys_gfp_spins(gfp_t gfp);
 bool gs_sys_gfp_spins(gfp_t gfp)
@@ -248,12 +242,6 @@ gfp_t gs_sys_gfp_kernel(void)
 	return GFP_KERNEL;
 }
 
-bool gs_sys_gfp_zero(gfp_t gfp);
-bool gs_sys_gfp_zero(gfp_t gfp)
-{
-	return gfp & __GFP_ZERO;
-}
-
 /* ---- atomics that the Rust kernel crate lacks ---------------------------- */
 
 GS_SHIM unsigned long gs_sys_fetch_or(unsigned long *word, unsigned long bits);
@@ -270,9 +258,10 @@ GS_SHIM unsigned long gs_sys_fetch_and(unsigned long *word, unsigned long bits)
 
 /* ---- raw locks ----------------------------------------------------------- */
 
-static struct lock_class_key gs_lock_keys[3];
-static const char * const gs_lock_names[3] = {
+static struct lock_class_key gs_lock_keys[4];
+static const char * const gs_lock_names[4] = {
 	"graceslab_requests", "graceslab_sealed", "graceslab_node",
+	"graceslab_dtors",
 };
 
 void gs_sys_lock_init(raw_spinlock_t *lock, unsigned int class);
@@ -326,12 +315,6 @@ void gs_sys_mutex_unlock_global(unsigned int which);
 void gs_sys_mutex_unlock_global(unsigned int which)
 {
 	mutex_unlock(gs_mutexes[which]);
-}
-
-void gs_sys_mutex_init(struct mutex *m);
-void gs_sys_mutex_init(struct mutex *m)
-{
-	mutex_init(m);
 }
 
 void gs_sys_mutex_lock(struct mutex *m);
@@ -393,16 +376,33 @@ void gs_sys_cookie_wait(struct gs_cookie *cookie)
 	}
 }
 
+/*
+ * Grace periods since the module was loaded, whoever asked for them. The
+ * number is in the cookie above the bits that tell the state of one.
+ */
+static unsigned long gs_gp_start;
+
+static unsigned long gs_gp_number(void)
+{
+	return get_state_synchronize_rcu() >> (IS_ENABLED(CONFIG_TINY_RCU) ? 1 : 2);
+}
+
+unsigned long gs_sys_grace_periods(void);
+unsigned long gs_sys_grace_periods(void)
+{
+	return gs_gp_number() - gs_gp_start;
+}
+
+void *gs_sys_current(void);
+void *gs_sys_current(void)
+{
+	return current;
+}
+
 void gs_sys_synchronize_rcu(void);
 void gs_sys_synchronize_rcu(void)
 {
 	synchronize_rcu();
-}
-
-void gs_sys_rcu_barrier(void);
-void gs_sys_rcu_barrier(void)
-{
-	rcu_barrier();
 }
 
 void gs_sys_slab_retire(struct rcu_head *head);
@@ -713,6 +713,7 @@ int gs_sys_start(void)
 	gs_wq = alloc_workqueue("graceslab", WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
 	if (!gs_wq)
 		return -ENOMEM;
+	gs_gp_start = gs_gp_number();
 	INIT_WORK(&gs_attend_work, gs_attend_fn);
 	for_each_possible_cpu(cpu) {
 		struct gs_cpu_sys *sys = &per_cpu(gs_cpu_sys, cpu);

@@ -4,8 +4,8 @@
 //!
 //! `shim.c` says what each function does and where it may be called from.
 
-use kernel::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use kernel::bindings;
+use kernel::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
 
 /// A page allocator flag word, as C has it.
 pub(crate) type Gfp = bindings::gfp_t;
@@ -51,7 +51,6 @@ pub(crate) const CHANNEL_BARRIER: c_uint = 2;
 /// What a misuse report says; `enum gs_misuse` of the shim.
 #[derive(Clone, Copy)]
 #[repr(u32)]
-#[expect(missing_docs)]
 pub(crate) enum Misuse {
     DoubleFree,
     DoubleFreeRcu,
@@ -86,13 +85,11 @@ extern "C" {
     pub(crate) fn gs_sys_jiffies() -> c_ulong;
     pub(crate) fn gs_sys_msecs_to_jiffies(ms: c_uint) -> c_ulong;
 
-    pub(crate) fn gs_sys_gfp_blocks(gfp: Gfp) -> bool;
     pub(crate) fn gs_sys_gfp_spins(gfp: Gfp) -> bool;
     pub(crate) fn gs_sys_gfp_inner(gfp: Gfp) -> Gfp;
     pub(crate) fn gs_sys_gfp_try() -> Gfp;
     pub(crate) fn gs_sys_gfp_nowait() -> Gfp;
     pub(crate) fn gs_sys_gfp_kernel() -> Gfp;
-    pub(crate) fn gs_sys_gfp_zero(gfp: Gfp) -> bool;
 
     pub(crate) fn gs_sys_fetch_or(word: *mut usize, bits: usize) -> usize;
     pub(crate) fn gs_sys_fetch_and(word: *mut usize, bits: usize) -> usize;
@@ -103,7 +100,6 @@ extern "C" {
     pub(crate) fn gs_sys_unlock(lock: *mut RawSpinLock, flags: c_ulong);
     pub(crate) fn gs_sys_mutex_lock_global(which: c_uint);
     pub(crate) fn gs_sys_mutex_unlock_global(which: c_uint);
-    pub(crate) fn gs_sys_mutex_init(m: *mut bindings::mutex);
     pub(crate) fn gs_sys_mutex_lock(m: *mut bindings::mutex);
     pub(crate) fn gs_sys_mutex_unlock(m: *mut bindings::mutex);
     pub(crate) fn gs_sys_wait_zero(count: *mut c_long);
@@ -113,7 +109,8 @@ extern "C" {
     pub(crate) fn gs_sys_cookie_poll(cookie: *mut [c_ulong; 2]) -> bool;
     pub(crate) fn gs_sys_cookie_wait(cookie: *mut [c_ulong; 2]);
     pub(crate) fn gs_sys_synchronize_rcu();
-    pub(crate) fn gs_sys_rcu_barrier();
+    pub(crate) fn gs_sys_grace_periods() -> c_ulong;
+    pub(crate) fn gs_sys_current() -> *mut c_void;
     pub(crate) fn gs_sys_slab_retire(head: *mut RcuHead);
 
     pub(crate) fn gs_sys_kmalloc(size: usize, gfp: Gfp) -> *mut c_void;

@@ -38,12 +38,6 @@ impl Word {
         self.atomic().load(Relaxed)
     }
 
-    /// Writes the word, without ordering.
-    #[inline]
-    pub(crate) fn store(&self, v: usize) {
-        self.atomic().store(v, Relaxed)
-    }
-
     /// Replaces the word, fully ordered.
     #[inline]
     pub(crate) fn swap(&self, v: usize) -> usize {

@@ -204,12 +204,7 @@ unsafe fn swap_sheaves(share: *mut CpuCache) {
 /// # Safety
 ///
 /// `share` is the section's; `main` and `spare` are empty.
-unsafe fn swap_ripe(
-    core: &Core,
-    section: &Section,
-    share: *mut CpuCache,
-    spin: bool,
-) -> *mut u8 {
+unsafe fn swap_ripe(core: &Core, section: &Section, share: *mut CpuCache, spin: bool) -> *mut u8 {
     let cpu = section.cpu();
     // SAFETY: The queue is this CPU's and its lock is held; sheaves are the section's.
     unsafe {
@@ -267,7 +262,8 @@ unsafe fn look_node(
                 return Some(Look::NoSheaf);
             } else {
                 let mut one = null_mut();
-                return (node.take(&mut inner, 1, |obj| one = obj) == 1).then_some(Look::Found(one));
+                return (node.take(&mut inner, 1, |obj| one = obj) == 1)
+                    .then_some(Look::Found(one));
             }
         }
         // Handed out from the top of the sheaf: put the lowest addresses there.

@@ -7,7 +7,7 @@ use super::core::Core;
 use super::slab::Slab;
 use crate::list::{List, Stack};
 use crate::lock::{Class, RawGuard, RawLock};
-use crate::percpu::{Section};
+use crate::percpu::Section;
 use crate::rcu::queue::{self, Batch};
 use core::mem::offset_of;
 use core::ptr::null_mut;
@@ -138,7 +138,12 @@ impl Node {
     }
 
     /// Allocates up to `limit` objects from the node's slabs; `f` gets each.
-    pub(crate) fn take(&self, inner: &mut Inner, limit: usize, mut f: impl FnMut(*mut u8)) -> usize {
+    pub(crate) fn take(
+        &self,
+        inner: &mut Inner,
+        limit: usize,
+        mut f: impl FnMut(*mut u8),
+    ) -> usize {
         if !self.incoming.is_empty() {
             self.splice(inner);
         }
@@ -286,24 +291,45 @@ impl Node {
         core::mem::replace(&mut inner.full, null_mut())
     }
 
-    /// Frees the empty sheaves. Nobody else uses the node any more, or the caller is in process
-    /// context.
-    pub(crate) fn free_empties(&self) {
-        let mut empty = {
-            let Some((section, _)) = Section::open_cpu() else {
-                return;
-            };
+    /// Frees the empty sheaves. Process context.
+    fn free_empties(&self) {
+        let empty = {
+            let (section, _) = Section::open_task();
             let mut inner = self.inner.lock(&section);
-            inner.nr_empty = 0;
-            core::mem::replace(&mut inner.empty, null_mut())
+            inner.take_all_empty()
         };
-        while !empty.is_null() {
-            // SAFETY: The list is the caller's.
-            unsafe {
-                let next = (*empty).next;
-                queue::free_batch(empty);
-                empty = next;
-            }
+        // SAFETY: The list is the caller's.
+        unsafe { free_list(empty) };
+    }
+
+    /// Frees the sheaves of a node that nobody can reach any more. Any context that may free.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else has access to the node; its cache's objects have all come home.
+    pub(crate) unsafe fn free_sheaves(&self) {
+        // SAFETY: By the function's requirement.
+        unsafe { free_list(self.inner.exclusive().take_all_empty()) };
+    }
+}
+
+impl Inner {
+    fn take_all_empty(&mut self) -> *mut Batch {
+        self.nr_empty = 0;
+        core::mem::replace(&mut self.empty, null_mut())
+    }
+}
+
+/// # Safety
+///
+/// The sheaves, linked by `next`, are the caller's to free.
+unsafe fn free_list(mut sheaf: *mut Batch) {
+    while !sheaf.is_null() {
+        // SAFETY: By the function's requirement.
+        unsafe {
+            let next = (*sheaf).next;
+            queue::free_batch(sheaf);
+            sheaf = next;
         }
     }
 }

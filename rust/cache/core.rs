@@ -16,15 +16,16 @@
 //! they run with preemption off, and the core is freed a grace period after its last reference.
 
 use super::barn::Node;
+use super::dtor::Running;
 use super::slab::{Geometry, Slab};
 use crate::list::{Link, Stack};
 use crate::percpu::{Counter, Cpu, Section};
 use crate::rcu::domain::{Domain, Kind};
 use crate::rcu::queue::{null_batch, Batch, Queue};
 use crate::sys::{self, CoreSys, Gfp};
-use kernel::ffi::{c_char, c_void};
 use core::mem::offset_of;
 use core::ptr::null_mut;
+use kernel::ffi::{c_char, c_void};
 use kernel::prelude::*;
 use kernel::sync::atomic::{Acquire, Atomic, Full, Relaxed, Release};
 
@@ -113,6 +114,8 @@ pub(crate) struct Core {
     pub(crate) empties: Atomic<u32>,
     /// Frees by the bits.
     pub(crate) bit_frees: Atomic<u64>,
+    /// Who runs its destructors now.
+    pub(crate) running: Running,
     nodes: *mut Node,
     nr_nodes: u32,
     sys: CoreSys,
@@ -178,6 +181,7 @@ impl Core {
                 detached: Stack::new(),
                 empties: Atomic::new(0),
                 bit_frees: Atomic::new(0),
+                running: Running::new(),
                 nodes,
                 nr_nodes,
                 sys: core::mem::zeroed(),
@@ -186,6 +190,7 @@ impl Core {
                 name: spec.name,
             });
             sys::gs_sys_core_init(&raw mut (*core).sys);
+            (*core).running.init();
             for cpu in Cpu::possible() {
                 (*core).on_cpu(cpu.id).write(CpuCache {
                     main: null_batch(),
@@ -456,7 +461,13 @@ unsafe extern "C" fn gs_rs_core_free(sys: *mut CoreSys) {
             (*share).queue.free_open();
         }
         for node in (*core).nodes() {
-            node.free_empties();
+            node.free_sheaves();
+        }
+        let mut left = (*core).detached.take();
+        while !left.is_null() {
+            let next = (*left).next;
+            crate::rcu::queue::free_batch(left);
+            left = next;
         }
         sys::gs_sys_percpu_free((*core).pcpu);
         sys::gs_sys_kfree((*core).nodes.cast());

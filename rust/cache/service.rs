@@ -10,6 +10,7 @@ use super::barn;
 use super::bits;
 use super::core::{Core, ZOMBIE};
 use super::debug;
+use super::dtor;
 use super::free;
 use super::slab::Slab;
 use crate::list::Stack;
@@ -147,12 +148,13 @@ pub(crate) fn collect(core: &Core) -> bool {
             let after = s.pending_next;
             if bits::any(s.wait()) && (*slab).cookie.poll() {
                 let mut n = 0;
-                bits::drain(s.wait(), |i| {
-                    let obj = s.object(i);
-                    destroy_object(core, obj);
-                    let _reader = NoPreempt::new();
-                    free::put_index(core, s, i);
-                    n += 1;
+                dtor::run(core, || {
+                    bits::drain(s.wait(), |i| {
+                        destroy_object(core, s.object(i));
+                        let _reader = NoPreempt::new();
+                        free::put_index(core, s, i);
+                        n += 1;
+                    });
                 });
                 core.domain.count_out(n);
             }
@@ -189,9 +191,11 @@ pub(crate) unsafe fn reclaim_batch(core: &Core, batch: *mut Batch) {
     unsafe {
         let n = (*batch).len() as u64;
         if core.has_hooks() {
-            for &mut obj in Batch::objects(batch) {
-                destroy_object(core, obj);
-            }
+            dtor::run(core, || {
+                for &mut obj in Batch::objects(batch) {
+                    destroy_object(core, obj);
+                }
+            });
         }
         barn::put_objects(core, batch, true);
         core.domain.count_out(n);

@@ -46,7 +46,11 @@ impl Geometry {
             return Err(EINVAL);
         }
         // Natural: what a pointer needs, or what the size can hold.
-        let natural = if size < 8 { size.next_power_of_two() } else { 8 };
+        let natural = if size < 8 {
+            size.next_power_of_two()
+        } else {
+            8
+        };
         let mut align = align.max(natural);
         if cache_line != 0 {
             // No smaller than it takes to keep an object on one line.
@@ -172,7 +176,9 @@ impl Slab {
                     return null_mut();
                 }
             } else {
-                n = core.geometry.objects_beside(|n| Self::bytes(n, core.checked()));
+                n = core
+                    .geometry
+                    .objects_beside(|n| Self::bytes(n, core.checked()));
                 if n == 0 {
                     return null_mut();
                 }
@@ -247,10 +253,7 @@ impl Slab {
         // the allocation that holds them all.
         unsafe {
             core::slice::from_raw_parts(
-                (&raw const *self)
-                    .add(1)
-                    .cast::<Word>()
-                    .add(which * nwords),
+                (&raw const *self).add(1).cast::<Word>().add(which * nwords),
                 nwords,
             )
         }
@@ -306,7 +309,11 @@ impl Slab {
     /// The index of the object at `obj`, if one starts there.
     pub(crate) fn index_of(&self, obj: *const u8) -> Option<usize> {
         // SAFETY: As above.
-        let i = unsafe { (*self.core).geometry.index(obj as usize - self.base as usize) };
+        let i = unsafe {
+            (*self.core)
+                .geometry
+                .index(obj as usize - self.base as usize)
+        };
         i.filter(|&i| i < self.objects())
     }
 

@@ -5,12 +5,12 @@
 use super::cbox::CBox;
 use crate::cache::stats::Stats;
 use crate::capi::RawArgs;
-use kernel::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
 use core::marker::PhantomData;
 use core::mem::{needs_drop, ManuallyDrop};
 use core::ptr::NonNull;
 use kernel::alloc::{AllocError, Flags};
 use kernel::error::from_err_ptr;
+use kernel::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
 use kernel::prelude::*;
 
 /// The C side's opaque `struct gs_cache`.

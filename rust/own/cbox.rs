@@ -2,7 +2,6 @@
 
 //! [`CBox`]: an object of a [`Cache`](super::cache::Cache), owned.
 
-use kernel::ffi::c_void;
 use core::marker::PhantomData;
 use core::mem::forget;
 use core::ops::{Deref, DerefMut};
@@ -10,6 +9,7 @@ use core::ptr::NonNull;
 use kernel::alloc::flags::*;
 use kernel::alloc::Flags;
 use kernel::bindings;
+use kernel::ffi::c_void;
 
 extern "C" {
     fn gs_object_free(obj: *mut c_void);

@@ -2,10 +2,10 @@
 
 //! [`kvfree_rcu`] for the kernel's own boxes and vectors.
 
-use kernel::ffi::c_void;
 use core::mem::needs_drop;
-use kernel::prelude::*;
 use kernel::alloc::{KVVec, VVec};
+use kernel::ffi::c_void;
+use kernel::prelude::*;
 
 extern "C" {
     fn gs_kvfree_rcu(p: *const c_void);

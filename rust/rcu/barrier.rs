@@ -22,7 +22,7 @@ use super::foreign;
 use super::queue::{self, Queue};
 use super::request::{self, Ask};
 use crate::cache::core::Core;
-use crate::cache::{registry, service};
+use crate::cache::{dtor, registry, service};
 use crate::lock::{GlobalMutex, Mutex};
 use crate::percpu::{Cpu, Section};
 use crate::sys;
@@ -33,7 +33,7 @@ use crate::sys;
 ///
 /// Context: Process context, may sleep. Not from a destructor of the same cache.
 pub(crate) fn cache(core: &Core) {
-    if core.pending() == 0 {
+    if core.pending() == 0 || dtor::is_caller(core) {
         return;
     }
     // SAFETY: The core is alive, and so is its mutex.
@@ -147,4 +147,3 @@ pub(crate) fn foreign_in_out() -> (u64, u64) {
         .map(foreign::in_out)
         .fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1))
 }
-

@@ -8,7 +8,7 @@
 
 use super::batch::Fifo;
 use super::cookie::Cookie;
-use super::domain::{Domain, Kind};
+use super::domain::Domain;
 use super::epoch::Claim;
 use super::sheaf::Sheaf;
 use crate::list::Link;
@@ -248,12 +248,6 @@ impl Queue {
                 claim: (*(*this).domain).claim(),
             })
         }
-    }
-
-    /// Whether a worker must hand the queue's batches to the cache's own work.
-    pub(crate) fn is_cache(&self) -> bool {
-        // SAFETY: The domain lives as long as its queue.
-        unsafe { (*self.domain).kind == Kind::Cache }
     }
 
     /// Frees the open batch's memory; it must be empty and the queue out of use.
