@@ -18,7 +18,7 @@ use kernel::prelude::*;
 /// `struct gs_cache_args`.
 #[derive(Clone, Copy, Default)]
 #[repr(C)]
-pub struct RawArgs {
+pub(crate) struct RawArgs {
     /// Alignment, a power of two, or 0.
     pub align: c_uint,
     /// Objects per sheaf, or 0.

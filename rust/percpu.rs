@@ -26,7 +26,11 @@ use kernel::prelude::*;
 use kernel::sync::atomic::Atomic;
 
 /// Proof that this CPU's section is open. Dropping it closes the section.
-pub(crate) struct Section(PhantomData<*mut ()>);
+///
+/// # Invariants
+///
+/// The section is open, and the number is the offset of this CPU's per-CPU memory.
+pub(crate) struct Section(usize, PhantomData<*mut ()>);
 
 impl Section {
     /// Opens the section and returns this CPU's copy of `area` with it; `None` when this CPU is
@@ -38,17 +42,19 @@ impl Section {
         // SAFETY: `area` is a per-CPU allocation.
         let this = unsafe { sys::gs_sys_enter(area) };
         if this.is_null() {
-            None
-        } else {
-            Some((Self(PhantomData), this.cast()))
+            return None;
         }
+        // INVARIANT: What was added to the address is the offset.
+        let offset = (this as usize).wrapping_sub(area as usize);
+        Some((Self(offset, PhantomData), this.cast()))
     }
 
-    /// Opens the section; the number of this CPU.
+    /// Opens the section; the state of this CPU.
     pub(crate) fn open_cpu() -> Option<(Self, &'static Cpu)> {
-        // SAFETY: May be called in any context.
-        let cpu = unsafe { sys::gs_sys_enter_cpu() };
-        (cpu >= 0).then(|| (Self(PhantomData), Cpu::get(cpu as u32)))
+        // SAFETY: No requirements.
+        let (section, _) = Self::open::<u8>(unsafe { sys::gs_sys_section_area() })?;
+        let cpu = section.cpu();
+        Some((section, cpu))
     }
 
     /// Opens the section where no section can be open: in process context, outside of ours.
@@ -79,7 +85,7 @@ impl Drop for Section {
     #[inline(always)]
     fn drop(&mut self) {
         // SAFETY: The section was open.
-        unsafe { sys::gs_sys_leave() }
+        unsafe { sys::gs_sys_leave(self.0) }
     }
 }
 

@@ -41,31 +41,56 @@ struct gs_pcpu {
 static DEFINE_PER_CPU_ALIGNED(struct gs_pcpu, gs_pcpu);
 
 /*
+ * A section is entered with a per-CPU address and left with the offset that
+ * made it this CPU's, so that the offset is looked up once. Where per-CPU
+ * accesses have an instruction of their own, that is used instead.
+ */
+#if defined(CONFIG_X86_64) && !defined(CONFIG_UML)
+#define gs_section_read(field, offset)		__this_cpu_read(gs_pcpu.field)
+#define gs_section_write(field, offset, val)	__this_cpu_write(gs_pcpu.field, val)
+#else
+#define gs_section(offset) \
+	((struct gs_pcpu *)((unsigned long)(void __force *)&gs_pcpu + (offset)))
+#define gs_section_read(field, offset)		READ_ONCE(gs_section(offset)->field)
+#define gs_section_write(field, offset, val)	WRITE_ONCE(gs_section(offset)->field, val)
+#endif
+
+/* A per-CPU address for those who want the section and nothing else. */
+void *gs_sys_section_area(void);
+void *gs_sys_section_area(void)
+{
+	return (void __force *)&gs_pcpu;
+}
+
+/*
  * Opens the section and returns this CPU's copy of @area, or NULL, with
  * preemption as it was, when this CPU is inside one already.
  */
 GS_SHIM void *gs_sys_enter(void *area);
 GS_SHIM void *gs_sys_enter(void *area)
 {
+	void *here;
+
 	preempt_disable();
-	if (unlikely(__this_cpu_read(gs_pcpu.busy))) {
+	here = this_cpu_ptr((void __percpu __force *)area);
+	if (unlikely(gs_section_read(busy, here - area))) {
 		preempt_enable();
 		return NULL;
 	}
-	__this_cpu_write(gs_pcpu.busy, 1);
+	gs_section_write(busy, here - area, 1);
 	barrier();
-	return this_cpu_ptr((void __percpu __force *)area);
+	return here;
 }
 
 /* Closes the section and serves what interrupts asked for meanwhile. */
-GS_SHIM void gs_sys_leave(void);
-GS_SHIM void gs_sys_leave(void)
+GS_SHIM void gs_sys_leave(unsigned long offset);
+GS_SHIM void gs_sys_leave(unsigned long offset)
 {
 	barrier();
-	__this_cpu_write(gs_pcpu.busy, 0);
+	gs_section_write(busy, offset, 0);
 	/* Pairs with gs_sys_want() in an interrupt of this CPU. */
 	barrier();
-	if (unlikely(__this_cpu_read(gs_pcpu.wanted)))
+	if (unlikely(gs_section_read(wanted, offset)))
 		gs_rs_serve(smp_processor_id());
 	preempt_enable();
 }
@@ -83,20 +108,6 @@ bool gs_sys_close(void)
 	wanted = __this_cpu_read(gs_pcpu.wanted);
 	preempt_enable();
 	return wanted;
-}
-
-/* As gs_sys_enter(), without an area: the CPU's number, or -1. */
-int gs_sys_enter_cpu(void);
-int gs_sys_enter_cpu(void)
-{
-	preempt_disable();
-	if (__this_cpu_read(gs_pcpu.busy)) {
-		preempt_enable();
-		return -1;
-	}
-	__this_cpu_write(gs_pcpu.busy, 1);
-	barrier();
-	return smp_processor_id();
 }
 
 /* Asks the open section that this interrupt met to serve when it closes. */

@@ -63,9 +63,9 @@ pub(crate) enum Misuse {
 
 extern "C" {
     pub(crate) fn gs_sys_enter(area: *mut c_void) -> *mut c_void;
-    pub(crate) fn gs_sys_leave();
+    pub(crate) fn gs_sys_leave(offset: usize);
+    pub(crate) fn gs_sys_section_area() -> *mut c_void;
     pub(crate) fn gs_sys_close() -> bool;
-    pub(crate) fn gs_sys_enter_cpu() -> c_int;
     pub(crate) fn gs_sys_want();
     pub(crate) fn gs_sys_unwant();
     pub(crate) fn gs_sys_percpu_alloc(size: usize, align: usize) -> *mut c_void;

@@ -30,17 +30,19 @@ pub(crate) fn alloc(core: &Core, gfp: Gfp) -> *mut u8 {
         }
         None => reentrant(core, gfp),
     };
-    finish(core, obj, gfp)
+    if core.checked() || gfp & kernel::bindings::__GFP_ZERO != 0 {
+        return finish(core, obj, gfp);
+    }
+    obj
 }
 
-/// What is done to every object that is handed out.
-#[inline(always)]
+/// What is done to objects before they are handed out, where something is.
+#[cold]
+#[inline(never)]
 fn finish(core: &Core, mut obj: *mut u8, gfp: Gfp) -> *mut u8 {
-    if core.checked() {
-        while !obj.is_null() && !debug::on_alloc(core, obj) {
-            // It was in two places: leaked, and another one taken.
-            obj = take_one(core, gfp);
-        }
+    while core.checked() && !obj.is_null() && !debug::on_alloc(core, obj) {
+        // It was in two places: leaked, and another one taken.
+        obj = take_one(core, gfp);
     }
     if gfp & kernel::bindings::__GFP_ZERO != 0 && !obj.is_null() {
         if core.ctor.is_some() {

@@ -32,6 +32,8 @@ fn find<'a>(core: &Core, obj: *mut u8) -> Option<(&'a Slab, usize)> {
 }
 
 /// Before `obj` is handed out; false if it must not be.
+#[cold]
+#[inline(never)]
 pub(crate) fn on_alloc(core: &Core, obj: *mut u8) -> bool {
     let Some((slab, i)) = find(core, obj) else {
         return false;
@@ -46,6 +48,8 @@ pub(crate) fn on_alloc(core: &Core, obj: *mut u8) -> bool {
 }
 
 /// Before `obj` is freed; false if it must not be.
+#[cold]
+#[inline(never)]
 pub(crate) fn on_free(core: &Core, obj: *mut u8) -> bool {
     let Some((slab, i)) = find(core, obj) else {
         return false;
@@ -60,6 +64,8 @@ pub(crate) fn on_free(core: &Core, obj: *mut u8) -> bool {
 }
 
 /// Before the free of `obj` is deferred; false if it must not be.
+#[cold]
+#[inline(never)]
 pub(crate) fn on_free_rcu(core: &Core, obj: *mut u8) -> bool {
     let Some((slab, i)) = find(core, obj) else {
         return false;

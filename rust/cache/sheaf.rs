@@ -144,7 +144,7 @@ impl<C> Sheaf<C> {
         // SAFETY: The caller owns the sheaf; `0 < n < cap - 1` where the slot is written.
         unsafe {
             let n = (*this).size;
-            if n == 0 || n + 1 >= (*this).cap {
+            if n == 0 || n.wrapping_add(1) >= (*this).cap {
                 return false;
             }
             *Self::slot(this, n) = obj;
