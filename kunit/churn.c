@@ -19,8 +19,8 @@
 #define GS_CHURN_OWN	256
 #define GS_CHURN_BOX	64
 #define GS_CHURN_POISON	0x6b
-#define GS_CHURN_MS	1000	/* at most, however slow the machine */
-#define GS_CHURN_LEAST	2000	/* allocations */
+#define GS_CHURN_MS	1000	/* on a slow machine; but at least */
+#define GS_CHURN_LEAST	1000	/* allocations */
 
 struct gs_churn_obj {
 	u32 key;
@@ -169,9 +169,10 @@ static void gs_churn_round(struct gs_churner *who)
 	}
 }
 
-static bool gs_churn_over(const struct gs_churn *churn)
+static bool gs_churn_over(const struct gs_churner *who)
 {
-	return kthread_should_stop() || time_after(jiffies, churn->end);
+	return kthread_should_stop() || (who->allocs >= GS_CHURN_LEAST &&
+					 time_after(jiffies, who->churn->end));
 }
 
 static void gs_churn_run(void *data)
@@ -184,7 +185,7 @@ static void gs_churn_run(void *data)
 		if (i % 64)
 			continue;
 		cond_resched();
-		if (gs_churn_over(who->churn))
+		if (gs_churn_over(who))
 			break;
 	}
 	for (i = 0; i < GS_CHURN_OWN; i++) {
@@ -267,7 +268,7 @@ static void gs_churn_produce(void *data)
 	for (i = 0; i < pipe->from->churn->rounds; i++) {
 		void *obj;
 
-		if (!(i % 64) && gs_churn_over(pipe->from->churn))
+		if (!(i % 64) && gs_churn_over(pipe->from))
 			break;
 		obj = gs_churn_alloc(pipe->from);
 		while (obj && !gs_churn_hand(&pipe->to->box, obj)) {
@@ -329,7 +330,7 @@ static void gs_churn_pipe(struct kunit *test)
 	gs_thread_stop(test, consumer);
 
 	KUNIT_EXPECT_EQ(test, pipe.from->failed, 0);
-	KUNIT_EXPECT_GE(test, pipe.from->allocs, GS_CHURN_LEAST / 2);
+	KUNIT_EXPECT_GE(test, pipe.from->allocs, GS_CHURN_LEAST);
 	KUNIT_EXPECT_EQ(test, pipe.to->freed + pipe.to->queued,
 			pipe.from->allocs);
 	KUNIT_EXPECT_EQ(test, pipe.to->wrong, 0);
