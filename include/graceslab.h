@@ -102,6 +102,8 @@ unsigned int gs_cache_shrink(struct gs_cache *c);
 int gs_cache_stats(struct gs_cache *c, struct gs_cache_stats *stats);
 
 unsigned int gs_cache_zombies(void);
+bool gs_cache_tryget(struct gs_cache *c);
+void gs_cache_put(struct gs_cache *c);
 
 void gs_kvfree_rcu(const void *p);
 void gs_barrier(void);

@@ -176,6 +176,20 @@ extern "C" fn gs_cache_barrier(c: *const Core) {
 }
 
 #[no_mangle]
+unsafe extern "C" fn gs_cache_tryget(c: *const Core) -> bool {
+    // SAFETY: By the interface's contract `c` is NULL or a cache whose memory is there.
+    unsafe { c.as_ref() }.is_some_and(Core::tryget)
+}
+
+#[no_mangle]
+unsafe extern "C" fn gs_cache_put(c: *mut Core) {
+    if !c.is_null() {
+        // SAFETY: By the interface's contract the caller has a reference.
+        unsafe { Core::put(c) }
+    }
+}
+
+#[no_mangle]
 extern "C" fn gs_cache_shrink(c: *const Core) -> c_uint {
     if c.is_null() {
         return 0;

@@ -17,6 +17,8 @@ EXPORT_SYMBOL_GPL(gs_cache_barrier);
 EXPORT_SYMBOL_GPL(gs_cache_shrink);
 EXPORT_SYMBOL_GPL(gs_cache_stats);
 EXPORT_SYMBOL_GPL(gs_cache_zombies);
+EXPORT_SYMBOL_GPL(gs_cache_tryget);
+EXPORT_SYMBOL_GPL(gs_cache_put);
 EXPORT_SYMBOL_GPL(gs_kvfree_rcu);
 EXPORT_SYMBOL_GPL(gs_barrier);
 

@@ -55,6 +55,17 @@ static DEFINE_PER_CPU_ALIGNED(struct gs_pcpu, gs_pcpu);
 #define gs_section_write(field, offset, val)	WRITE_ONCE(gs_section(offset)->field, val)
 #endif
 
+/*
+ * Every place where a section is open, inlined or not, has its address in an
+ * ELF section: tests put a probe on each, for re-entry in the middle of it.
+ */
+#define gs_section_entry()						\
+	asm volatile("771:\n\t"						\
+		     ".pushsection gs_section_entries, \"a\"\n\t"	\
+		     ".balign 4\n\t"					\
+		     ".long 771b - .\n\t"				\
+		     ".popsection" ::: "memory")
+
 /* A per-CPU address for those who want the section and nothing else. */
 void *gs_sys_section_area(void);
 void *gs_sys_section_area(void)
@@ -78,7 +89,7 @@ GS_SHIM void *gs_sys_enter(void *area)
 		return NULL;
 	}
 	gs_section_write(busy, here - area, 1);
-	barrier();
+	gs_section_entry();
 	return here;
 }
 
@@ -265,6 +276,12 @@ GS_SHIM unsigned long gs_sys_fetch_and(unsigned long *word, unsigned long bits);
 GS_SHIM unsigned long gs_sys_fetch_and(unsigned long *word, unsigned long bits)
 {
 	return atomic_long_fetch_and(bits, (atomic_long_t *)word);
+}
+
+GS_SHIM void gs_sys_smp_mb(void);
+GS_SHIM void gs_sys_smp_mb(void)
+{
+	smp_mb();
 }
 
 /* ---- raw locks ----------------------------------------------------------- */

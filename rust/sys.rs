@@ -91,6 +91,7 @@ extern "C" {
     pub(crate) fn gs_sys_gfp_nowait() -> Gfp;
     pub(crate) fn gs_sys_gfp_kernel() -> Gfp;
 
+    pub(crate) fn gs_sys_smp_mb();
     pub(crate) fn gs_sys_fetch_or(word: *mut usize, bits: usize) -> usize;
     pub(crate) fn gs_sys_fetch_and(word: *mut usize, bits: usize) -> usize;
 

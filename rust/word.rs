@@ -72,5 +72,6 @@ impl Word {
 
 /// A full memory barrier between all CPUs.
 pub(crate) fn full_barrier() {
-    kernel::sync::barrier::smp_mb();
+    // SAFETY: May be called in any context.
+    unsafe { sys::gs_sys_smp_mb() }
 }

@@ -367,6 +367,22 @@ impl Core {
         false
     }
 
+    /// Takes a reference for a user; none is had once the cache is being destroyed.
+    ///
+    /// Context: Any context.
+    pub(crate) fn tryget(&self) -> bool {
+        if !self.is_live() || !self.get() {
+            return false;
+        }
+        if self.is_live() {
+            return true;
+        }
+        // Destroyed in between; the handle's reference is not the last one to go, then.
+        // SAFETY: The reference was taken above.
+        unsafe { Self::put((&raw const *self).cast_mut()) };
+        false
+    }
+
     /// Gives a reference back; the last one retires the core.
     ///
     /// Context: any that may call `call_rcu`.

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A word over loom's atomics, which reorder whatever may be reordered.
+//!
+//! The kernel's 'fully ordered' is an operation between two full barriers; a sequentially
+//! consistent operation is less, and loom takes it for acquire and release only. So the barriers
+//! are spelled out here. The one behind [`Word::fetch_and`] is left away: where the sources need
+//! it they ask for it by [`full_barrier`], and whether they do is to be seen.
+//!
+//! [`Word::new`] is const and loom's is not, so that the atomic is made at the first access. That
+//! must be the main thread's, before it spawns others.
+
+use loom::sync::atomic::{fence, AtomicUsize, Ordering::*};
+use std::sync::OnceLock;
+
+/// Bits in a [`Word`].
+pub const BITS: usize = usize::BITS as usize;
+
+/// A word of bits; every access is atomic.
+pub struct Word {
+    initial: usize,
+    atomic: OnceLock<AtomicUsize>,
+}
+
+impl Word {
+    /// A word that holds `v`.
+    pub const fn new(v: usize) -> Self {
+        Self {
+            initial: v,
+            atomic: OnceLock::new(),
+        }
+    }
+
+    fn atomic(&self) -> &AtomicUsize {
+        self.atomic.get_or_init(|| AtomicUsize::new(self.initial))
+    }
+
+    fn full(&self, op: impl FnOnce(&AtomicUsize) -> usize) -> usize {
+        fence(SeqCst);
+        let old = op(self.atomic());
+        fence(SeqCst);
+        old
+    }
+
+    /// Reads the word, without ordering.
+    pub fn load(&self) -> usize {
+        self.atomic().load(Relaxed)
+    }
+
+    /// Writes the word, without ordering.
+    pub fn store(&self, v: usize) {
+        self.atomic().store(v, Relaxed)
+    }
+
+    /// Replaces the word, fully ordered.
+    pub fn swap(&self, v: usize) -> usize {
+        self.full(|a| a.swap(v, AcqRel))
+    }
+
+    /// Adds to the word, fully ordered, and returns what it was.
+    pub fn fetch_add(&self, v: isize) -> usize {
+        self.full(|a| a.fetch_add(v as usize, AcqRel))
+    }
+
+    /// Sets bits, fully ordered, and returns what the word was.
+    pub fn fetch_or(&self, bits: usize) -> usize {
+        self.full(|a| a.fetch_or(bits, AcqRel))
+    }
+
+    /// Keeps only `bits`, acquires and releases, and returns what the word was.
+    pub fn fetch_and(&self, bits: usize) -> usize {
+        self.atomic().fetch_and(bits, AcqRel)
+    }
+}
+
+/// A full memory barrier.
+pub fn full_barrier() {
+    fence(SeqCst)
+}

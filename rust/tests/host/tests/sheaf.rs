@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Sheaves against a vector, in memory that has guards before and behind.
+
+use graceslab_host::brief;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use std::fmt::Debug;
+
+#[path = "../../../cache/sheaf.rs"]
+mod sheaf;
+
+use sheaf::Sheaf;
+
+const GUARD: usize = 0x6a72_6475;
+/// What the memory holds before a sheaf is made of it.
+const JUNK: usize = 0x6b6e_756a;
+
+#[derive(Clone, Debug)]
+enum Op {
+    Push(usize),
+    PushMore(usize),
+    Pop,
+    Truncate(Index),
+    /// Writes through the slice of objects.
+    Reverse,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        5 => any::<usize>().prop_map(Op::Push),
+        4 => any::<usize>().prop_map(Op::PushMore),
+        3 => Just(Op::Pop),
+        1 => any::<Index>().prop_map(Op::Truncate),
+        1 => Just(Op::Reverse),
+    ]
+}
+
+/// A sheaf in memory of exactly its size, between guards.
+struct Guarded<C> {
+    memory: Vec<usize>,
+    sheaf: *mut Sheaf<C>,
+}
+
+impl<C: Default + Copy + PartialEq + Debug> Guarded<C> {
+    fn new(cap: u32) -> Self {
+        let word = size_of::<usize>();
+        assert_eq!(Sheaf::<C>::bytes(cap) % word, 0);
+        let words = Sheaf::<C>::bytes(cap) / word;
+        let mut memory = vec![JUNK; words + 2];
+        memory[0] = GUARD;
+        memory[words + 1] = GUARD;
+        // SAFETY: The second word is in the vector.
+        let at = unsafe { memory.as_mut_ptr().add(1) };
+        // SAFETY: `at` is aligned for a pointer, and a sheaf's size short of the last guard.
+        let sheaf = unsafe { Sheaf::<C>::init(at.cast(), cap) };
+        Self { memory, sheaf }
+    }
+
+    fn len(&self) -> u32 {
+        // SAFETY: The sheaf is this test's own.
+        unsafe { (*self.sheaf).len() }
+    }
+
+    fn objects(&self) -> &mut [*mut u8] {
+        // SAFETY: As above; callers are done with one slice before they ask for another.
+        unsafe { Sheaf::objects(self.sheaf) }
+    }
+
+    fn check(&self, cap: u32, model: &[usize], cookie: C) {
+        let start = self.memory.as_ptr();
+        // SAFETY: Both are in the vector. Not through the vector itself, of which the sheaf has
+        // pointers.
+        let guards = unsafe { (start.read(), start.add(self.memory.len() - 1).read()) };
+        assert_eq!(guards, (GUARD, GUARD));
+        // SAFETY: The sheaf is this test's own.
+        let s = unsafe { &*self.sheaf };
+        assert_eq!((s.len(), s.cap()), (model.len() as u32, cap));
+        assert_eq!(s.is_full(), model.len() as u32 == cap);
+        assert!(s.next.is_null());
+        assert_eq!(s.cookie, cookie);
+        let held: Vec<usize> = self.objects().iter().map(|&p| p as usize).collect();
+        assert_eq!(held, model);
+    }
+
+    fn apply(&self, op: &Op, cap: u32, model: &mut Vec<usize>) {
+        let ptr = |v: usize| v as *mut u8;
+        match *op {
+            Op::Push(v) => {
+                // SAFETY: The sheaf is this test's own.
+                let pushed = unsafe { Sheaf::push(self.sheaf, ptr(v)) };
+                assert_eq!(pushed, model.len() < cap as usize);
+                model.extend(pushed.then_some(v));
+            }
+            Op::PushMore(v) => {
+                // SAFETY: As above.
+                let pushed = unsafe { Sheaf::push_more(self.sheaf, ptr(v)) };
+                assert_eq!(pushed, !model.is_empty() && model.len() + 1 < cap as usize);
+                model.extend(pushed.then_some(v));
+            }
+            Op::Pop => {
+                // SAFETY: As above.
+                let popped = unsafe { Sheaf::pop(self.sheaf) };
+                assert_eq!(popped as usize, model.pop().unwrap_or(0));
+            }
+            Op::Truncate(len) => {
+                let len = len.index(model.len() + 1);
+                // SAFETY: As above.
+                unsafe { (*self.sheaf).truncate(len as u32) };
+                model.truncate(len);
+            }
+            Op::Reverse => {
+                self.objects().reverse();
+                model.reverse();
+            }
+        }
+    }
+}
+
+fn follow<C: Default + Copy + PartialEq + Debug>(cap: u32, ops: &[Op], cookie: C) {
+    let sheaf = Guarded::<C>::new(cap);
+    let mut model = Vec::new();
+    sheaf.check(cap, &model, C::default());
+    // SAFETY: The sheaf is this test's own.
+    unsafe { (*sheaf.sheaf).cookie = cookie };
+    for op in ops {
+        sheaf.apply(op, cap, &mut model);
+        sheaf.check(cap, &model, cookie);
+    }
+    // To the brim, and not one further.
+    while sheaf.len() < cap {
+        sheaf.apply(&Op::Push(cap as usize), cap, &mut model);
+    }
+    sheaf.apply(&Op::Push(1), cap, &mut model);
+    sheaf.apply(&Op::PushMore(1), cap, &mut model);
+    sheaf.check(cap, &model, cookie);
+    let end = sheaf.sheaf as usize + Sheaf::<C>::bytes(cap);
+    assert_eq!(sheaf.objects().as_ptr_range().end as usize, end);
+}
+
+proptest! {
+    #![proptest_config(brief!(250))]
+
+    /// A sheaf is a stack of so many objects, and keeps to its memory.
+    #[test]
+    fn follow_the_model(cap in 0..=40u32, ops in prop::collection::vec(op(), 0..120)) {
+        follow::<[usize; 2]>(cap, &ops, [3, 4]);
+    }
+
+    /// So is one with a cookie of another size.
+    #[test]
+    fn other_cookies(cap in 0..=9u32, ops in prop::collection::vec(op(), 0..40)) {
+        follow::<()>(cap, &ops, ());
+        follow::<u8>(cap, &ops, 5);
+        follow::<(u32, u64)>(cap, &ops, (6, 7));
+    }
+
+    /// What fits is what there is memory for.
+    #[test]
+    fn fitting(cap in 0..100_000u32, more in 0..64usize) {
+        type S = Sheaf<[usize; 2]>;
+        prop_assert_eq!(S::bytes(cap), S::bytes(0) + cap as usize * size_of::<*mut u8>());
+        prop_assert!(S::bytes(0) >= size_of::<S>());
+        let bytes = S::bytes(cap) + more;
+        let fits = S::fitting(bytes);
+        prop_assert!(S::bytes(fits) <= bytes && bytes < S::bytes(fits + 1));
+    }
+}
+
+/// The null sheaf takes nothing and has nothing: nobody ever writes to it.
+#[test]
+fn null() {
+    let memory = Guarded::<usize>::new(0);
+    // SAFETY: The memory is that of a sheaf without room.
+    unsafe { memory.sheaf.write(Sheaf::null(9)) };
+    let before = memory.memory.clone();
+    let one = [0u8].as_mut_ptr();
+    // SAFETY: The sheaf is this test's own.
+    unsafe {
+        assert!(!Sheaf::push(memory.sheaf, one));
+        assert!(!Sheaf::push_more(memory.sheaf, one));
+        assert!(Sheaf::pop(memory.sheaf).is_null());
+    }
+    memory.check(0, &[], 9);
+    assert_eq!(memory.memory, before);
+}
