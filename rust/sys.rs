@@ -61,6 +61,7 @@ pub(crate) enum Misuse {
     UnknownCache,
 }
 
+#[allow(improper_ctypes, reason = "some of the kernel's structures are empty on some configurations")]
 extern "C" {
     pub(crate) fn gs_sys_enter(area: *mut c_void) -> *mut c_void;
     pub(crate) fn gs_sys_leave(offset: usize);
