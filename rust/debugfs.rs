@@ -1,36 +1,106 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! debugfs: `graceslab/caches` and `graceslab/batcher`.
+//! debugfs: `graceslab/caches`, `graceslab/batcher`, and a directory for each cache.
 
+use crate::cache::core::{DYING, LIVE};
 use crate::cache::{registry, stats};
 use crate::percpu::Cpu;
 use crate::rcu::{barrier, doorbell, foreign};
+use core::cell::UnsafeCell;
 use kernel::debugfs::{Dir, File};
 use kernel::fmt;
 use kernel::prelude::*;
 use kernel::sync::atomic::Relaxed;
 
-/// The files, removed when dropped.
-#[pin_data]
+/// The module's files, removed when dropped.
+#[pin_data(PinnedDrop)]
 pub(crate) struct Files {
     #[pin]
     caches: File<()>,
     #[pin]
     batcher: File<()>,
-    dir: Dir,
 }
+
+#[pinned_drop]
+impl PinnedDrop for Files {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: The module is going, or never came: no cache is created any more.
+        unsafe { *ROOT.0.get() = None };
+    }
+}
+
+struct Root(UnsafeCell<Option<Dir>>);
+
+// SAFETY: Written before the first cache is created and after the last one.
+unsafe impl Sync for Root {}
+
+static ROOT: Root = Root(UnsafeCell::new(None));
 
 /// Creates them.
 pub(crate) fn files() -> Result<Pin<KBox<Files>>> {
-    let dir = Dir::new(c"graceslab");
-    KBox::pin_init(
+    let root = Dir::new(c"graceslab");
+    let dir = root.clone();
+    let files = KBox::pin_init(
         try_pin_init!(Files {
             caches <- dir.read_callback_file(c"caches", (), &caches),
             batcher <- dir.read_callback_file(c"batcher", (), &batcher),
-            dir: dir.clone(),
+        }),
+        GFP_KERNEL,
+    )?;
+    // SAFETY: No cache is created before the module is loaded.
+    unsafe { *ROOT.0.get() = Some(root) };
+    Ok(files)
+}
+
+/// A cache's directory, removed when dropped.
+#[pin_data]
+pub(crate) struct CacheFiles {
+    #[pin]
+    stats: File<u64>,
+    dir: Dir,
+}
+
+/// Creates the directory of the cache with this number, called `name`; without one, the cache
+/// does as well.
+pub(crate) fn cache_files(name: &CStr, id: u64) -> Option<Pin<KBox<CacheFiles>>> {
+    // SAFETY: Not written while caches are created.
+    let own = unsafe { &*ROOT.0.get() }.as_ref()?.subdir(name);
+    let dir = own.clone();
+    KBox::pin_init(
+        try_pin_init!(CacheFiles {
+            stats <- dir.read_callback_file(c"stats", id, &cache_stats),
+            dir: own,
         }),
         GFP_KERNEL,
     )
+    .ok()
+}
+
+fn cache_stats(id: &u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    registry::with_id(*id, |core| {
+        let s = stats::take(core);
+        for (name, value) in [
+            ("object_size", core.geometry.size as u64),
+            ("stride", s.object_size as u64),
+            ("objects_per_slab", core.geometry.objects as u64),
+            ("pages_per_slab", 1 << core.geometry.order),
+            ("sheaf_capacity", core.capacity as u64),
+            ("slabs", s.slabs),
+            ("objects", s.objects),
+            ("live", s.live),
+            ("cached", s.cached),
+            ("pending", s.queued.wrapping_sub(s.done)),
+            ("queued", s.queued),
+            ("done", s.done),
+            ("frees_bits", s.frees_bits),
+            ("swapped", s.swapped),
+            ("sealed", s.sealed),
+        ] {
+            writeln!(f, "{name} {value}")?;
+        }
+        Ok(())
+    })
+    .unwrap_or(Ok(()))
 }
 
 fn caches(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -70,8 +140,8 @@ fn caches(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
             s.queued,
             s.done,
             match core.state() {
-                crate::cache::core::LIVE => "live",
-                crate::cache::core::DYING => "dying",
+                LIVE => "live",
+                DYING => "dying",
                 _ => "leaked",
             },
         );

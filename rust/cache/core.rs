@@ -18,6 +18,7 @@
 use super::barn::Node;
 use super::dtor::Running;
 use super::slab::{Geometry, Slab};
+use crate::debugfs::CacheFiles;
 use crate::list::{Link, Stack};
 use crate::percpu::{Counter, Cpu, Section};
 use crate::rcu::domain::{Domain, Kind};
@@ -121,6 +122,10 @@ pub(crate) struct Core {
     sys: CoreSys,
     /// Place in the registry; under its mutex.
     pub(crate) link: Link,
+    /// Somebody destroys it; under the registry mutex.
+    pub(crate) claimed: core::cell::Cell<bool>,
+    /// Its directory in debugfs: of whoever creates, then of whoever destroys it.
+    pub(crate) files: core::cell::UnsafeCell<Option<Pin<KBox<CacheFiles>>>>,
     /// Number of the cache, never used twice.
     pub(crate) id: u64,
     name: [u8; NAME_LEN],
@@ -186,6 +191,8 @@ impl Core {
                 nr_nodes,
                 sys: core::mem::zeroed(),
                 link: Link::new(),
+                claimed: core::cell::Cell::new(false),
+                files: core::cell::UnsafeCell::new(None),
                 id: 0,
                 name: spec.name,
             });
@@ -325,6 +332,11 @@ impl Core {
     /// Its name, for C.
     pub(crate) fn name_ptr(&self) -> *const c_char {
         self.name.as_ptr().cast()
+    }
+
+    /// Its name, with its NUL.
+    pub(crate) fn name_cstr(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.name).unwrap_or(c"?")
     }
 
     /// Its name.

@@ -68,28 +68,37 @@ pub(crate) fn create(spec: Spec) -> Result<*mut Core> {
         r.next_id += 1;
         true
     });
-    if entered {
-        Ok(core)
-    } else {
-        // SAFETY: Nobody has seen it, and it has no slabs.
-        unsafe { Core::put_handle(core) };
-        Err(EEXIST)
+    // SAFETY: Nobody else has the cache yet, or it was refused and has no slabs.
+    unsafe {
+        if !entered {
+            Core::put_handle(core);
+            return Err(EEXIST);
+        }
+        *(*core).files.get() = crate::debugfs::cache_files((*core).name_cstr(), (*core).id);
     }
+    Ok(core)
 }
 
 /// Marks the cache at `addr` as one that is going: its name is free. Null, with a warning, if no
 /// live cache is there.
 pub(crate) fn begin_destroy(addr: *const Core) -> *mut Core {
     let core = with(|r| {
-        let core = r.first(|c| core::ptr::eq(c, addr) && c.is_live());
+        let core = r.first(|c| core::ptr::eq(c, addr) && c.is_live() && !c.claimed.get());
         if !core.is_null() {
             // SAFETY: It is on the list.
-            unsafe { (*core).set_state(super::core::DYING) };
+            unsafe { (*core).claimed.set(true) };
         }
         core
     });
     if core.is_null() {
         unknown(addr);
+        return core;
+    }
+    // The directory goes before the name is free, and outside of the mutex that its readers take.
+    // SAFETY: The claim makes the caller its owner.
+    unsafe {
+        *(*core).files.get() = None;
+        set_state(&*core, super::core::DYING);
     }
     core
 }
@@ -152,6 +161,21 @@ pub(crate) fn with_live<R>(addr: *const Core, f: impl FnOnce(&Core) -> R) -> Opt
     Some(ret)
 }
 
+/// Calls `f` with the cache of number `id`, if it is there.
+///
+/// Context: Process context, may sleep.
+pub(crate) fn with_id<R>(id: u64, f: impl FnOnce(&Core) -> R) -> Option<R> {
+    let core = with(|r| r.first(|c| c.id == id && c.get()));
+    if core.is_null() {
+        return None;
+    }
+    // SAFETY: The reference taken above keeps the core.
+    let ret = f(unsafe { &*core });
+    // SAFETY: As above.
+    unsafe { Core::put(core) };
+    Some(ret)
+}
+
 /// Calls `f` with every cache that exists, oldest first, destroyed ones with objects or frees
 /// left included. The mutex is not held meanwhile.
 ///
@@ -160,7 +184,6 @@ pub(crate) fn for_each(mut f: impl FnMut(&Core)) {
     let mut after = 0;
     loop {
         let core = with(|r| {
-            // SAFETY: A core on the list is alive.
             r.first(|c| c.id > after && c.get())
         });
         if core.is_null() {
