@@ -50,9 +50,6 @@ int gs_stamp(void);
 
 /* Caches */
 
-/* Destroyed caches that still have objects out. */
-unsigned int gs_cache_zombies(void);
-
 struct gs_flags_param {
 	const char *name;
 	unsigned long flags;

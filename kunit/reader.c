@@ -19,7 +19,7 @@
 #define GS_READER_SLOTS	16
 #define GS_READER_BURST	24
 #define GS_READER_LOOK	40	/* times that a reader looks at an object */
-#define GS_READER_MS	400
+#define GS_READER_MS	300
 #define GS_READER_LIVE	0x600d0b1eU
 #define GS_READER_DEAD	0xdeadbeefU
 #define GS_READER_SIZE	96
@@ -342,7 +342,7 @@ static void gs_reader_held(struct kunit *test)
 
 	reader = gs_reader_hold(test, gs_held_poll, &held);
 	gs_cache_free_rcu(c, held.item);
-	for (round = 0; round < 10; round++) {
+	for (round = 0; round < 6; round++) {
 		for (i = 0; i < nr; i++) {
 			objs[i] = gs_cache_alloc(c, GFP_KERNEL);
 			if (!objs[i])

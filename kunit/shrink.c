@@ -183,7 +183,7 @@ static void gs_shrink_busy(struct kunit *test)
 	held->c = gs_test_cache(test, "gs_shrink", GS_SHRINK_SIZE, NULL,
 				gs_param_flags(test));
 	thread = gs_thread_run(test, gs_other_cpu(cpu), gs_shrink_churn, held);
-	for (i = 0; i < 100; i++) {
+	for (i = 0; i < 60; i++) {
 		gs_list_free(held->c, gs_test_list(test, held->c, 200, NULL));
 		gs_cache_shrink(held->c);
 		usleep_range(500, 1000);

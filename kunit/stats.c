@@ -72,12 +72,12 @@ static void gs_stats_bounded(struct kunit *test)
 	int i;
 
 	c = gs_test_cache(test, "gs_stats", 100, NULL, gs_param_flags(test));
-	for (i = 0; i < 20; i++) {
+	for (i = 0; i < 12; i++) {
 		gs_list_free_rcu(c, gs_test_list(test, c, 400, NULL));
 		gs_cache_barrier(c);
 	}
 	stats = gs_test_stats(test, c);
-	KUNIT_EXPECT_EQ(test, stats.done, 20 * 400);
+	KUNIT_EXPECT_EQ(test, stats.done, 12 * 400);
 	KUNIT_EXPECT_LT(test, stats.objects, 5 * 400);
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
 }
