@@ -4,6 +4,7 @@
  * are freed at once, whichever way and on whichever CPU they were allocated.
  */
 #include <linux/mm.h>
+#include <linux/rcupdate.h>
 #include <linux/sizes.h>
 #include <linux/sort.h>
 
@@ -128,7 +129,7 @@ static void gs_bulk_elsewhere(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, remote.c), 0);
 }
 
-/* More than there is memory: none, and what was taken for it is given back. */
+/* More than there is memory: none, and what was taken for it can be used. */
 static void gs_bulk_none(struct kunit *test)
 {
 	size_t size = SZ_8K, nr = totalram_pages() * (PAGE_SIZE / SZ_4K) / 2;
@@ -145,13 +146,14 @@ static void gs_bulk_none(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, stats.live, 0);
 	/* It did try. */
 	KUNIT_EXPECT_GT(test, stats.objects, 0);
-	gs_cache_shrink(c);
 
 	obj = gs_cache_alloc(c, GFP_KERNEL);
 	KUNIT_EXPECT_NOT_NULL(test, obj);
 	if (obj)
 		gs_cache_free(c, obj);
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
+	/* Some pages may have to wait for it, and the next test needs them. */
+	rcu_barrier();
 }
 
 static struct kunit_case gs_bulk_cases[] = {
