@@ -151,7 +151,8 @@ static void gs_barrier_not_prolonged(struct kunit *test)
 	struct gs_cache_stats before, after;
 	struct gs_thread *thread;
 	struct gs_cache *c;
-	int cpu, i, grown = 0;
+	int cpu, grown = 0;
+	unsigned long end;
 
 	forever = kunit_kzalloc(test, sizeof(*forever), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, forever);
@@ -163,7 +164,8 @@ static void gs_barrier_not_prolonged(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, gs_wait_until(READ_ONCE(forever->queued) >
 					      1000));
 	/* A few times with something pending, whose barrier saw more come. */
-	for (i = 0; i < 200 && grown < 4; i++) {
+	end = jiffies + msecs_to_jiffies(GS_READER_LIMIT_MS / 2);
+	while (grown < 4 && time_before(jiffies, end)) {
 		before = gs_test_stats(test, c);
 		if (grown & 1)
 			gs_barrier();
