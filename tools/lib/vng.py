@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Guests on x86_64 under virtme-ng, with the host's root over 9p.
+
+uml.py says what a backend is.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import List
+
+TOOLS = Path(__file__).resolve().parent
+CACHE = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'graceslab'
+KVM_LIMIT = 20  # seconds; a guest under KVM is up after two or three
+
+
+def command(kernel: Path, run: Path, cpus: int, mem: str, append: List[str]) -> List[str]:
+    """The command without the question whether to use KVM."""
+    tools = subprocess.run([TOOLS / 'vng-setup'], check=True, stdout=subprocess.PIPE,
+                           text=True).stdout.strip()
+    options = ['loglevel=8', *append]
+    return [
+        'env', f'PATH={tools}:/usr/sbin:/usr/bin:/sbin:/bin', 'vng', '--verbose', '--force-9p',
+        '--run', str(kernel / 'arch' / 'x86' / 'boot' / 'bzImage'),
+        '--user', 'root', '--cpus', str(cpus), '--memory', mem,
+        '--cwd', '/', '--rwdir', f'/run/graceslab={run}',
+        *[f'--append={option}' for option in options],
+    ]
+
+
+def kvm_boots(kernel: Path) -> bool:
+    """Whether this kernel gets anywhere under KVM: /dev/kvm alone proves nothing.
+
+    Asked once for each boot of the host.
+    """
+    if not os.access('/dev/kvm', os.R_OK | os.W_OK):
+        return False
+    boot = Path('/proc/sys/kernel/random/boot_id').read_text().strip()
+    note = CACHE / 'kvm'
+    if note.exists() and note.read_text().split()[:1] == [boot]:
+        return note.read_text().split()[1:] == ['boots']
+    print(f'trying whether KVM boots a guest (at most {KVM_LIMIT} s)', file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory(prefix='graceslab-kvm-') as run:
+        argv = command(kernel, Path(run), 1, '512M', [])
+        with subprocess.Popen([*argv, '--', 'touch /run/graceslab/up'], start_new_session=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL) as guest:
+            try:
+                guest.wait(KVM_LIMIT)
+            except subprocess.TimeoutExpired:
+                pass
+            finally:
+                try:
+                    os.killpg(guest.pid, 9)
+                except ProcessLookupError:
+                    pass
+        boots = (Path(run) / 'up').exists()
+    note.write_text(f'{boot} {"boots" if boots else "hangs"}\n')
+    print(f'  it does{"" if boots else " not"}; guests are {"" if boots else "not "}'
+          f'accelerated (noted in {note})', file=sys.stderr, flush=True)
+    return boots
+
+
+def argv(kernel: Path, run: Path, cpus: int, mem: str, append: List[str]) -> List[str]:
+    """The command that boots the kernel of this build directory."""
+    args = command(kernel, run, cpus, mem, append)
+    if not kvm_boots(kernel):
+        args.append('--disable-kvm')
+    return [*args, '--', str(TOOLS / 'guest-vng')]
