@@ -175,6 +175,77 @@ static void gs_destroy_again(struct kunit *test)
 	}
 }
 
+/*
+ * A worker is still busy with the cache, after the destructor of its last
+ * object: what it has in hand for a moment is no leak.
+ */
+#define GS_WORKERS	16
+#define GS_WORKER_ROUNDS	6
+
+struct gs_destroy_worker {
+	struct gs_cache *c;
+	struct completion started;
+	struct completion let_go;
+	char name[24];
+};
+
+static void gs_destroy_linger(void *obj)
+{
+	struct gs_node *node = obj;
+	struct gs_destroy_worker *worker = node->priv;
+
+	complete(&worker->started);
+	wait_for_completion_timeout(&worker->let_go,
+				    msecs_to_jiffies(GS_READER_LIMIT_MS));
+}
+
+static void gs_destroy_let_go(void *data)
+{
+	struct gs_destroy_worker *worker = data;
+
+	complete_all(&worker->let_go);
+}
+
+static void gs_destroy_beside_worker(struct kunit *test)
+{
+	/* Sheaves that are not given back in no time. */
+	static const struct gs_cache_args args = {
+		.sheaf_capacity = 500,
+		.rcu_dtor = gs_destroy_linger,
+	};
+	struct gs_destroy_worker *worker, *w;
+	unsigned int round, i;
+
+	gs_pin_self(test);
+	worker = gs_test_array(test, GS_WORKERS, sizeof(*worker));
+	for (round = 0; round < GS_WORKER_ROUNDS; round++) {
+		for (i = 0; i < GS_WORKERS; i++) {
+			w = &worker[i];
+			init_completion(&w->started);
+			init_completion(&w->let_go);
+			scnprintf(w->name, sizeof(w->name), "gs_destroy_%u", i);
+			w->c = gs_test_cache(test, w->name, 64, &args,
+					     gs_param_flags(test));
+			KUNIT_ASSERT_EQ(test, 0,
+					kunit_add_action_or_reset(test,
+								  gs_destroy_let_go,
+								  w));
+			gs_list_free(w->c, gs_test_list(test, w->c, 450, w));
+			gs_list_free_rcu(w->c, gs_test_list(test, w->c, 1, w));
+		}
+		for (i = 0; i < GS_WORKERS; i++) {
+			w = &worker[i];
+			KUNIT_ASSERT_NE(test, 0,
+					wait_for_completion_timeout(&w->started,
+								    msecs_to_jiffies(GS_WAIT_MS)));
+			kunit_release_action(test, gs_destroy_let_go, w);
+			/* The worker wakes up before destroy, or beside it. */
+			udelay(5 * ((i + 3 * round) % GS_WORKERS));
+			KUNIT_EXPECT_EQ(test, gs_test_destroy(test, w->c), 0);
+		}
+	}
+}
+
 static struct kunit_case gs_destroy_cases[] = {
 	KUNIT_CASE_PARAM(gs_destroy_pending, gs_destroy_gen_params),
 	KUNIT_CASE_PARAM(gs_destroy_two_cpus, gs_flags_gen_params),
@@ -182,6 +253,7 @@ static struct kunit_case gs_destroy_cases[] = {
 	KUNIT_CASE_PARAM(gs_destroy_mixed, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_destroy_unused, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_destroy_again, gs_flags_gen_params),
+	KUNIT_CASE_PARAM(gs_destroy_beside_worker, gs_flags_gen_params),
 	{}
 };
 
