@@ -65,6 +65,8 @@ impl Drop for Graceslab {
         // Nobody can call us any more. What is on its way comes home first; then nothing is
         // armed, and nothing runs.
         rcu::barrier::everything();
+        // A cache that nobody destroyed: what is left in it then is in somebody's hands.
+        cache::registry::for_each(cache::destroy::prepare_exit);
         rcu::doorbell::stop();
         // SAFETY: Process context; `stop` keeps anything from being armed again.
         unsafe { sys::gs_sys_quiesce() };

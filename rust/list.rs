@@ -6,7 +6,7 @@
 //! The kernel crate's list owns its items by reference count; slabs and per-CPU queues belong to
 //! their cache and must be linked without memory or counting.
 
-use core::marker::PhantomData;
+use core::marker::{PhantomData, PhantomPinned};
 use core::ptr::null_mut;
 use kernel::sync::atomic::{Acquire, Atomic, Full, Relaxed};
 
@@ -43,6 +43,8 @@ pub(crate) struct List<T, const OFF: usize> {
     head: Link,
     len: usize,
     _p: PhantomData<*mut T>,
+    // Neighbours point to the head: a `&mut` to the list is not the only way to it.
+    _pin: PhantomPinned,
 }
 
 impl<T, const OFF: usize> List<T, OFF> {
@@ -52,6 +54,7 @@ impl<T, const OFF: usize> List<T, OFF> {
             head: Link::new(),
             len: 0,
             _p: PhantomData,
+            _pin: PhantomPinned,
         }
     }
 

@@ -98,6 +98,13 @@ pub(crate) fn may_spin() -> bool {
     unsafe { !sys::gs_sys_irqs_disabled() && !sys::gs_sys_in_nmi() }
 }
 
+/// Whether a free function may ask for memory for another sheaf: a caller that holds a raw lock
+/// may not where allocators sleep on their locks.
+pub(crate) fn may_allocate() -> bool {
+    // SAFETY: May be called in any context.
+    may_spin() && unsafe { sys::gs_sys_may_allocate() }
+}
+
 /// Turns preemption off: a lock-free freer is an RCU reader of all that it touches.
 pub(crate) struct NoPreempt(PhantomData<*mut ()>);
 

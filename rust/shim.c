@@ -84,6 +84,8 @@ GS_SHIM void *gs_sys_enter(void *area)
 
 	preempt_disable();
 	here = this_cpu_ptr((void __percpu __force *)area);
+	if (!here)
+		__builtin_unreachable();
 	if (unlikely(gs_section_read(busy, here - area))) {
 		preempt_enable();
 		return NULL;
@@ -179,6 +181,25 @@ GS_SHIM void gs_sys_preempt_enable(void);
 GS_SHIM void gs_sys_preempt_enable(void)
 {
 	preempt_enable();
+}
+
+/* On PREEMPT_RT, and where lockdep looks for it, allocators are not for raw locks. */
+bool gs_sys_may_allocate(void);
+bool gs_sys_may_allocate(void)
+{
+	if (IS_ENABLED(CONFIG_PREEMPT_RT) ||
+	    IS_ENABLED(CONFIG_PROVE_RAW_LOCK_NESTING))
+		return preemptible();
+	return true;
+}
+
+/* Whether the caller can be one that may sleep, as far as can be told. */
+bool gs_sys_may_sleep(void);
+bool gs_sys_may_sleep(void)
+{
+	if (in_nmi() || in_hardirq() || in_serving_softirq() || irqs_disabled())
+		return false;
+	return !IS_ENABLED(CONFIG_PREEMPT_COUNT) || preemptible();
 }
 
 unsigned int gs_sys_this_cpu(void);
@@ -521,6 +542,13 @@ GS_SHIM void *gs_sys_slab_of(const void *p)
 	return (void *)page->private;
 }
 
+/* The NUMA node that a slab's pages are on. */
+unsigned int gs_sys_node_of(const void *base);
+unsigned int gs_sys_node_of(const void *base)
+{
+	return page_to_nid(virt_to_page(base));
+}
+
 bool gs_sys_is_vmalloc(const void *p);
 bool gs_sys_is_vmalloc(const void *p)
 {
@@ -776,6 +804,7 @@ void gs_sys_quiesce(void);
 void gs_sys_quiesce(void)
 {
 	unsigned int cpu;
+	int pass;
 
 	for_each_possible_cpu(cpu) {
 		struct gs_cpu_sys *sys = &per_cpu(gs_cpu_sys, cpu);
@@ -785,8 +814,11 @@ void gs_sys_quiesce(void)
 		timer_shutdown_sync(&sys->timer);
 		irq_work_sync(&sys->kick);
 	}
-	rcu_barrier();
-	flush_workqueue(gs_wq);
+	/* A callback queues work, and a work may queue one more. */
+	for (pass = 0; pass < 2; pass++) {
+		rcu_barrier();
+		flush_workqueue(gs_wq);
+	}
 	rcu_barrier();
 }
 
@@ -805,7 +837,7 @@ void gs_sys_stop(void)
 
 enum gs_misuse {
 	GS_DOUBLE_FREE, GS_DOUBLE_FREE_RCU, GS_WRONG_CACHE, GS_DEAD_ALLOC,
-	GS_BAD_POINTER, GS_BARRIER_IN_DTOR, GS_UNKNOWN_CACHE,
+	GS_BAD_POINTER, GS_BARRIER_IN_DTOR, GS_UNKNOWN_CACHE, GS_ATOMIC_KVFREE,
 };
 
 /* One WARN that names the cache and the object: the caller leaks it. */
@@ -835,6 +867,10 @@ void gs_sys_misuse(unsigned int what, const char *name, const void *obj,
 	case GS_BARRIER_IN_DTOR:
 		WARN(1, "graceslab: %s: barrier called from its own destructor\n",
 		     name);
+		break;
+	case GS_ATOMIC_KVFREE:
+		WARN_ONCE(1, "graceslab: gs_kvfree_rcu(0x%px) where nobody may sleep: leaked\n",
+			  obj);
 		break;
 	case GS_UNKNOWN_CACHE:
 		WARN(1, "graceslab: 0x%px is no live cache\n", obj);

@@ -59,6 +59,7 @@ pub(crate) enum Misuse {
     BadPointer,
     BarrierInDtor,
     UnknownCache,
+    AtomicKvfree,
 }
 
 #[allow(improper_ctypes, reason = "some of the kernel's structures are empty on some configurations")]
@@ -77,6 +78,8 @@ extern "C" {
     pub(crate) fn gs_sys_in_nmi() -> bool;
     pub(crate) fn gs_sys_preempt_disable();
     pub(crate) fn gs_sys_preempt_enable();
+    pub(crate) fn gs_sys_may_allocate() -> bool;
+    pub(crate) fn gs_sys_may_sleep() -> bool;
     pub(crate) fn gs_sys_this_cpu() -> c_uint;
     pub(crate) fn gs_sys_numa_node() -> c_int;
     pub(crate) fn gs_sys_cond_resched();
@@ -123,6 +126,7 @@ extern "C" {
     pub(crate) fn gs_sys_slab_mark(base: *mut c_void, slab: *mut c_void);
     pub(crate) fn gs_sys_slab_pages_free(base: *mut c_void, order: c_uint);
     pub(crate) fn gs_sys_slab_of(p: *const c_void) -> *mut c_void;
+    pub(crate) fn gs_sys_node_of(base: *const c_void) -> c_uint;
     pub(crate) fn gs_sys_is_vmalloc(p: *const c_void) -> bool;
     pub(crate) fn gs_sys_nr_nodes() -> c_uint;
     pub(crate) fn gs_sys_cache_line() -> c_uint;

@@ -6,6 +6,7 @@ use super::barn::Node;
 use super::bits;
 use super::core::{Core, CpuCache};
 use super::debug;
+use super::service;
 use super::slab::Slab;
 use crate::percpu::{NoPreempt, Section};
 use crate::rcu::queue::{self, null_batch, Batch, Queue};
@@ -78,16 +79,17 @@ enum Look {
 #[cold]
 #[inline(never)]
 fn slow(core: &Core, section: Section, share: *mut CpuCache, gfp: Gfp) -> *mut u8 {
-    if !core.is_live() {
-        drop(section);
-        core.misuse(Misuse::DeadAlloc, null_mut(), None);
-        return null_mut();
-    }
     // SAFETY: May be called in any context.
     let spin = unsafe { sys::gs_sys_gfp_spins(gfp) };
     let (mut section, mut share) = (section, share);
     let mut have_sheaf = true;
     loop {
+        if !core.is_live() {
+            // Destroyed under a reference, while the section was closed.
+            drop(section);
+            core.misuse(Misuse::DeadAlloc, null_mut(), None);
+            return null_mut();
+        }
         match look(core, &section, share, spin, have_sheaf) {
             Look::Found(obj) => return obj,
             Look::NoSheaf => {
@@ -112,7 +114,8 @@ fn slow(core: &Core, section: Section, share: *mut CpuCache, gfp: Gfp) -> *mut u
                         if (*(*share).main).cap() == 0 && core.is_live() {
                             (*share).main = sheaf;
                         } else {
-                            drop_sheaf(sheaf);
+                            let node = core.local_node();
+                            node.keep_empty(&mut node.lock(&section), sheaf);
                         }
                     }
                 }
@@ -133,9 +136,17 @@ fn slow(core: &Core, section: Section, share: *mut CpuCache, gfp: Gfp) -> *mut u
                     // SAFETY: The slab came from `Slab::new`.
                     return unsafe { add_reentrant(core, slab) };
                 }
-                let node = core.local_node();
                 // SAFETY: The slab came from `Slab::new`.
-                unsafe { node.add(&mut node.lock(&section), slab) };
+                unsafe {
+                    let node = &core.nodes()[(*slab).node as usize];
+                    if core.is_live() {
+                        node.add(&mut node.lock(&section), slab);
+                    } else {
+                        // All its objects are free: the core's work gives it back.
+                        node.incoming(&*slab);
+                        service::attend(core);
+                    }
+                }
             }
         }
     }
@@ -336,8 +347,15 @@ unsafe fn add_reentrant(core: &Core, slab: *mut Slab) -> *mut u8 {
     let mut one = null_mut();
     // SAFETY: By the function's requirement the slab, and its token, are the caller's.
     unsafe {
-        bits::take((*slab).free(), 1, |i| one = (*slab).object(i));
-        core.local_node().incoming(&*slab);
+        let live = core.is_live();
+        if live {
+            bits::take((*slab).free(), 1, |i| one = (*slab).object(i));
+        }
+        core.nodes()[(*slab).node as usize].incoming(&*slab);
+        if !live {
+            service::attend(core);
+            core.misuse(Misuse::DeadAlloc, null_mut(), None);
+        }
     }
     one
 }

@@ -302,6 +302,28 @@ impl Node {
         unsafe { free_list(empty) };
     }
 
+    /// Takes every slab of a node that nobody can reach any more, linked by `incoming_next`.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else has access to the node.
+    pub(crate) unsafe fn take_all_slabs(&self) -> *mut Slab {
+        // SAFETY: By the function's requirement; slabs on the list are alive.
+        unsafe {
+            let inner = self.inner.exclusive();
+            self.splice(inner);
+            let mut out = null_mut();
+            loop {
+                let slab = inner.all.pop_front();
+                if slab.is_null() {
+                    return out;
+                }
+                (*slab).incoming_next = out;
+                out = slab;
+            }
+        }
+    }
+
     /// Frees the sheaves of a node that nobody can reach any more. Any context that may free.
     ///
     /// # Safety
@@ -415,6 +437,8 @@ pub(crate) fn trim(core: &Core, all: bool, busy: &mut bool) -> usize {
 ///
 /// Context: Process context.
 pub(crate) fn flush(core: &Core) {
+    // As in `service::flush_detached`.
+    let claim = core.domain.claim();
     for node in core.nodes() {
         let mut full = {
             let (section, _) = Section::open_task();
@@ -432,4 +456,5 @@ pub(crate) fn flush(core: &Core) {
         }
         node.free_empties();
     }
+    core.domain.unclaim(claim);
 }

@@ -91,11 +91,13 @@ pub(crate) fn take(words: &[Word], limit: usize, mut f: impl FnMut(usize)) -> us
             break;
         }
         let mut chosen = word.load();
-        let mut surplus = (chosen.count_ones() as usize).saturating_sub(limit - taken);
-        // Give up the highest bits: objects are handed out in address order.
-        while surplus > 0 {
-            chosen &= !(1 << (BITS - 1 - chosen.leading_zeros() as usize));
-            surplus -= 1;
+        if chosen.count_ones() as usize > limit - taken {
+            // The lowest ones: objects are handed out in address order.
+            let mut rest = chosen;
+            for _ in taken..limit {
+                rest &= rest - 1;
+            }
+            chosen &= !rest;
         }
         if chosen == 0 {
             continue;

@@ -134,6 +134,24 @@ pub(crate) struct Core {
 // SAFETY: Each field says what protects it.
 unsafe impl Sync for Core {}
 
+/// Cores whose last reference was given back where `call_rcu` may not be called.
+static RETIRED: Stack<Core, { offset_of!(Core, attention_next) }> = Stack::new();
+
+/// Retires the cores that were left to the irq_work.
+pub(crate) fn retire_left() {
+    let mut taken = RETIRED.take();
+    loop {
+        // SAFETY: The cores taken are the caller's, and have no reference.
+        unsafe {
+            let core = Stack::<Core, { offset_of!(Core, attention_next) }>::pop_taken(&mut taken);
+            if core.is_null() {
+                return;
+            }
+            sys::gs_sys_core_retire(&raw mut (*core).sys);
+        }
+    }
+}
+
 /// What a cache is made of.
 pub(crate) struct Spec {
     pub(crate) flags: usize,
@@ -397,7 +415,7 @@ impl Core {
 
     /// Gives a reference back; the last one retires the core.
     ///
-    /// Context: any that may call `call_rcu`.
+    /// Context: Any context.
     ///
     /// # Safety
     ///
@@ -405,9 +423,14 @@ impl Core {
     pub(crate) unsafe fn put(this: *mut Self) {
         // SAFETY: The caller's reference keeps the core until here.
         unsafe {
-            if (*this).refs.fetch_sub(1, Full) == 1 {
-                // Freers that still look at the core run with preemption off.
+            if (*this).refs.fetch_sub(1, Full) != 1 {
+                return;
+            }
+            // Freers that still look at the core run with preemption off.
+            if crate::percpu::may_spin() {
                 sys::gs_sys_core_retire(&raw mut (*this).sys);
+            } else if RETIRED.push(this) {
+                sys::gs_sys_kick();
             }
         }
     }
@@ -460,8 +483,11 @@ impl Core {
             if (*q).open_link.is_linked() {
                 (*cpu.open.get()).remove(q);
             }
-            // Sealed, or empty.
-            crate::rcu::queue::free_batch(core::mem::replace(&mut (*q).open, null_batch()));
+            // Sealed, or empty: freed where that may be done.
+            let open = core::mem::replace(&mut (*q).open, null_batch());
+            if open != null_batch() {
+                self.detached.push(open);
+            }
             arm
         }
     }
@@ -479,27 +505,38 @@ impl Core {
 /// Frees a retired core, a grace period after its last reference. An RCU callback.
 #[no_mangle]
 unsafe extern "C" fn gs_rs_core_free(sys: *mut CoreSys) {
-    let core = Core::of_sys(sys);
     // SAFETY: Nobody has a reference, and whoever looked without one is done.
-    unsafe {
-        for cpu in Cpu::possible() {
-            let share = (*core).on_cpu(cpu.id);
-            crate::rcu::queue::free_batch((*share).main);
-            crate::rcu::queue::free_batch((*share).spare);
-            (*share).queue.free_open();
+    unsafe { Core::free_now(Core::of_sys(sys)) }
+}
+
+impl Core {
+    /// Frees the core's memory.
+    ///
+    /// # Safety
+    ///
+    /// Nobody can reach the core any more.
+    pub(crate) unsafe fn free_now(core: *mut Core) {
+        // SAFETY: By the function's requirement.
+        unsafe {
+            for cpu in Cpu::possible() {
+                let share = (*core).on_cpu(cpu.id);
+                crate::rcu::queue::free_batch((*share).main);
+                crate::rcu::queue::free_batch((*share).spare);
+                (*share).queue.free_open();
+            }
+            for node in (*core).nodes() {
+                node.free_sheaves();
+            }
+            let mut left = (*core).detached.take();
+            while !left.is_null() {
+                let next = (*left).next;
+                crate::rcu::queue::free_batch(left);
+                left = next;
+            }
+            sys::gs_sys_percpu_free((*core).pcpu);
+            sys::gs_sys_kfree((*core).nodes.cast());
+            sys::gs_sys_kfree(core.cast());
         }
-        for node in (*core).nodes() {
-            node.free_sheaves();
-        }
-        let mut left = (*core).detached.take();
-        while !left.is_null() {
-            let next = (*left).next;
-            crate::rcu::queue::free_batch(left);
-            left = next;
-        }
-        sys::gs_sys_percpu_free((*core).pcpu);
-        sys::gs_sys_kfree((*core).nodes.cast());
-        sys::gs_sys_kfree(core.cast());
     }
 }
 

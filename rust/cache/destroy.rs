@@ -14,6 +14,7 @@
 
 use super::barn;
 use super::core::{Core, DYING, ZOMBIE};
+use super::dtor;
 use super::leak;
 use super::registry;
 use super::service;
@@ -30,6 +31,10 @@ use kernel::sync::atomic::Relaxed;
 ///
 /// Context: Process context, may sleep. Not from a destructor of the same cache.
 pub(crate) fn destroy(addr: *const Core) -> Result {
+    if registry::with_live(addr, dtor::is_caller).unwrap_or(true) {
+        // It would wait for itself; or there is no such cache.
+        return Err(EINVAL);
+    }
     let core = registry::begin_destroy(addr);
     if core.is_null() {
         return Err(EINVAL);
@@ -41,8 +46,8 @@ pub(crate) fn destroy(addr: *const Core) -> Result {
     debug_assert!(referenced);
     request::all_cpus(Ask::Detach(core));
     drain(c);
-    registry::set_state(c, ZOMBIE);
     registry::ZOMBIES.fetch_add(1, Relaxed);
+    registry::set_state(c, ZOMBIE);
     // SAFETY: A reference was taken above.
     let buried = unsafe { bury(core) };
     let leaked = !buried && leak::report(c);
@@ -58,6 +63,13 @@ pub(crate) fn destroy(addr: *const Core) -> Result {
     } else {
         Ok(())
     }
+}
+
+/// At the module's exit: nobody can use `core` any more, so its files go and its sheaves empty.
+pub(crate) fn prepare_exit(core: &Core) {
+    // SAFETY: Nobody creates or destroys caches any more.
+    unsafe { *core.files.get() = None };
+    super::shrink::shrink(core);
 }
 
 /// Brings everything back that will come back. The state is not LIVE, and all CPUs know.

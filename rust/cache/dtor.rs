@@ -53,13 +53,22 @@ pub(crate) fn run(core: &Core, f: impl FnOnce()) {
 
 /// Whether the caller is a destructor of `core`, which then must not wait for it: says so.
 pub(crate) fn is_caller(core: &Core) -> bool {
+    let found = runs_here(core);
+    if found {
+        core.misuse(Misuse::BarrierInDtor, core::ptr::null(), None);
+    }
+    found
+}
+
+/// Whether the caller is a destructor of `core`.
+pub(crate) fn runs_here(core: &Core) -> bool {
     if core.dtor_addr() == 0 {
         return false;
     }
     // SAFETY: The pointer is only compared.
     let task = unsafe { sys::gs_sys_current() };
-    let found = {
-        let (section, _) = Section::open_task();
+    let (section, _) = Section::open_task();
+    {
         let list = core.running.0.lock(&section);
         let mut runner = list.front();
         // SAFETY: A runner is on the list for as long as it runs.
@@ -68,9 +77,5 @@ pub(crate) fn is_caller(core: &Core) -> bool {
             runner = unsafe { list.next(runner) };
         }
         !runner.is_null()
-    };
-    if found {
-        core.misuse(Misuse::BarrierInDtor, core::ptr::null(), None);
     }
-    found
 }

@@ -88,7 +88,7 @@ fn slow(core: &Core, section: Section, share: *mut CpuCache, obj: *mut u8) {
                 }
             }
             drop(inner);
-            if wanted && spin && !tried {
+            if wanted && !tried && percpu::may_allocate() {
                 tried = true;
                 drop(section);
                 let sheaf = queue::new_batch(core.capacity, sys::gs_sys_gfp_nowait());
@@ -176,12 +176,13 @@ pub(crate) fn put(core: &Core, obj: *mut u8) {
 /// RCU reader.
 pub(crate) fn put_index(core: &Core, slab: &Slab, i: usize) {
     let n = slab.objects();
+    // Before the bit: once that is set, a release may put the field to another use.
+    let node = &core.nodes()[slab.node as usize];
     let set = bits::set(slab.free(), n, i);
     if set.was_set {
         core.misuse(Misuse::DoubleFree, slab.object(i), None);
         return;
     }
-    let node = &core.nodes()[slab.node as usize];
     if slab.tokens.acquire(bits::LISTED) {
         node.incoming(slab);
     }
@@ -257,7 +258,7 @@ fn rcu_slow(core: &Core, section: Section, share: *mut CpuCache, obj: *mut u8) {
                 queue::arm(cpu, arm, spin);
                 return;
             }
-            if !spin || tried || (*s).queue.open != null_batch() {
+            if tried || (*s).queue.open != null_batch() || !percpu::may_allocate() {
                 break;
             }
             tried = true;
@@ -303,7 +304,10 @@ fn rcu_by_bits(core: &Core, obj: *mut u8) {
         if !set.was_set {
             // This one is taken back, unless the service has it by now.
             let bit = !(1usize << (i % crate::word::BITS));
-            slab.next()[i / crate::word::BITS].fetch_and(bit);
+            if slab.next()[i / crate::word::BITS].fetch_and(bit) & !bit == 0 {
+                // It has, and counts it.
+                return;
+            }
         }
         core.domain.count_out(1);
         return;

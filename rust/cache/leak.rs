@@ -77,11 +77,16 @@ pub(crate) unsafe fn abandon(core: *mut Core) -> usize {
     // SAFETY: By the function's requirements.
     unsafe {
         let mut leaked = 0;
-        for_each_slab(&*core, |slab| {
-            leaked += slab.objects() - bits::count(slab.free());
-            // The pages are nobody's now; they must not lead anyone to the descriptor.
-            sys::gs_sys_slab_mark(slab.base.cast(), core::ptr::null_mut());
-        });
+        for node in (*core).nodes() {
+            let mut slab = node.take_all_slabs();
+            while !slab.is_null() {
+                let next = (*slab).incoming_next;
+                leaked += (*slab).objects() - bits::count((*slab).free());
+                Slab::abandon(slab);
+                slab = next;
+            }
+        }
+        Core::free_now(core);
         leaked
     }
 }

@@ -206,11 +206,24 @@ pub(crate) fn pop() -> *mut Core {
 /// A module is going: runs the destructors whose code goes with it, and forgets them.
 #[no_mangle]
 extern "C" fn gs_rs_module_going(module: *const kernel::ffi::c_void) {
-    for_each(|core| {
+    let goes = |core: &Core| {
         let dtor = core.dtor_addr();
         // SAFETY: Addresses are only compared; the module is being taken down, not freed yet.
-        if dtor != 0 && unsafe { sys::gs_sys_within_module(dtor as *const _, module) } {
-            crate::rcu::barrier::cache(core);
+        dtor != 0 && unsafe { sys::gs_sys_within_module(dtor as *const _, module) }
+    };
+    // A destructor may queue into its own cache, or into another one of the module's.
+    let mut again = true;
+    while again {
+        again = false;
+        for_each(|core| {
+            if goes(core) && core.pending() != 0 {
+                crate::rcu::barrier::cache(core);
+                again = true;
+            }
+        });
+    }
+    for_each(|core| {
+        if goes(core) {
             core.orphan();
         }
     });

@@ -15,9 +15,10 @@ use super::free;
 use super::slab::Slab;
 use crate::list::Stack;
 use crate::lock::Mutex;
-use crate::percpu::NoPreempt;
+use crate::percpu::{Cpu, NoPreempt};
 use crate::rcu::barrier;
 use crate::rcu::cookie::Cookie;
+use crate::rcu::doorbell;
 use crate::rcu::queue::Batch;
 use crate::sys;
 use core::mem::offset_of;
@@ -75,11 +76,20 @@ extern "C" fn gs_rs_attend() {
 pub(crate) unsafe fn work(core: *mut Core) {
     // SAFETY: By the function's requirement.
     let c = unsafe { &*core };
+    // In this order: what has waited makes room for what has not begun to.
+    collect(c);
     promote(c);
-    if collect(c) {
+    if has_waiting(c) {
         ring(c);
     }
     barrier::drain(c);
+    // The doorbell that sent this work saw ripe batches only; the others need one still.
+    for cpu in Cpu::possible() {
+        // SAFETY: The share lives as long as the core, and only the hint is read.
+        if unsafe { (*c.on_cpu(cpu.id)).queue.has_sealed() } {
+            doorbell::ring(cpu);
+        }
+    }
     flush_detached(c);
     c.empties.store(0, Relaxed);
     let mut busy = false;
@@ -134,8 +144,17 @@ pub(crate) fn promote(core: &Core) -> bool {
 
 type PendingSlabs = Stack<Slab, { offset_of!(Slab, pending_next) }>;
 
-/// Frees the objects whose bits have waited long enough; true if some are still pending.
-pub(crate) fn collect(core: &Core) -> bool {
+/// Whether slabs with pending bits are left.
+fn has_waiting(core: &Core) -> bool {
+    // SAFETY: The core is alive, and so is its mutex, whose the list is.
+    unsafe {
+        let _service = Mutex::lock(core.service_mutex());
+        !(*core.waiting.get()).is_null() || !core.pending_slabs.is_empty()
+    }
+}
+
+/// Frees the objects whose bits have waited long enough.
+pub(crate) fn collect(core: &Core) {
     // SAFETY: The core is alive, and so is its mutex.
     let _service = unsafe { Mutex::lock(core.service_mutex()) };
     let mut kept: *mut Slab = null_mut();
@@ -158,7 +177,11 @@ pub(crate) fn collect(core: &Core) -> bool {
                 });
                 core.domain.count_out(n);
             }
-            if bits::any(s.wait()) || !s.tokens.release(bits::PENDING, s.next()) {
+            // Once the token is given back, the slab is only there for RCU readers.
+            let reader = NoPreempt::new();
+            let keep = bits::any(s.wait()) || !s.tokens.release(bits::PENDING, s.next());
+            drop(reader);
+            if keep {
                 (*slab).pending_next = kept;
                 kept = slab;
             }
@@ -167,7 +190,6 @@ pub(crate) fn collect(core: &Core) -> bool {
     }
     // SAFETY: The list is the mutex's.
     unsafe { *core.waiting.get() = kept };
-    !kept.is_null() || !core.pending_slabs.is_empty()
 }
 
 /// Ends an object's life after its grace period. Process context.
@@ -204,16 +226,19 @@ pub(crate) unsafe fn reclaim_batch(core: &Core, batch: *mut Batch) {
 
 /// Gives the objects of sheaves that CPUs handed over back to the slabs. Process context.
 pub(crate) fn flush_detached(core: &Core) {
+    // `destroy` waits for whoever has sheaves in hand, so the claim comes before they are taken.
+    let claim = core.domain.claim();
     let mut taken = core.detached.take();
     loop {
         // SAFETY: The sheaves taken are the caller's.
         unsafe {
             let sheaf = Stack::<Batch, { offset_of!(Batch, next) }>::pop_taken(&mut taken);
             if sheaf.is_null() {
-                return;
+                break;
             }
             free::flush(core, sheaf);
             barn::recycle(core, sheaf);
         }
     }
+    core.domain.unclaim(claim);
 }

@@ -127,7 +127,7 @@ impl<C> Sheaf<C> {
                 return false;
             }
             *Self::slot(this, n) = obj;
-            (*this).size = n + 1;
+            (*this).size = n.wrapping_add(1);
             true
         }
     }
@@ -148,7 +148,7 @@ impl<C> Sheaf<C> {
                 return false;
             }
             *Self::slot(this, n) = obj;
-            (*this).size = n + 1;
+            (*this).size = n.wrapping_add(1);
             true
         }
     }

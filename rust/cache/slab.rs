@@ -61,8 +61,8 @@ impl Geometry {
             align = align.max(line);
         }
         let stride = size.next_multiple_of(align);
-        // The smallest order that wastes under an eighth of a percent short of 2 %, counting
-        // the descriptor; failing that, the one that wastes least.
+        // The smallest order that wastes less than 2 %, the descriptor counted; failing that, the
+        // one that wastes least.
         let mut best = (usize::MAX, 0);
         for order in 0..=MAX_ORDER.max(stride.div_ceil(page).next_power_of_two().ilog2()) {
             let bytes = page << order;
@@ -74,7 +74,7 @@ impl Geometry {
             if waste < best.0 {
                 best = (waste, order);
             }
-            if waste < 16 && n >= 16 {
+            if waste < 20 && n >= 8 {
                 break;
             }
         }
@@ -91,8 +91,8 @@ impl Geometry {
     /// The index of the object at `offset` bytes into a slab, if one starts there.
     pub(crate) fn index(&self, offset: usize) -> Option<usize> {
         // Exact for multiples of the stride: the error is below offset / 2^32.
-        let i = ((offset as u64 * self.reciprocal) >> 32) as usize;
-        (i * self.stride as usize == offset).then_some(i)
+        let i = ((offset as u64).wrapping_mul(self.reciprocal) >> 32) as usize;
+        (i.wrapping_mul(self.stride as usize) == offset).then_some(i)
     }
 
     /// Objects that fit the pages when a descriptor of `bytes(n)` is to fit as well.
@@ -217,7 +217,7 @@ impl Slab {
                 core: (&raw const *core).cast_mut(),
                 base,
                 objects: n as u32,
-                node: 0,
+                node: sys::gs_sys_node_of(base.cast()),
                 tokens: Tokens::new(bits::LISTED),
                 partial: Link::new(),
                 all: Link::new(),
@@ -312,7 +312,7 @@ impl Slab {
         let i = unsafe {
             (*self.core)
                 .geometry
-                .index(obj as usize - self.base as usize)
+                .index((obj as usize).wrapping_sub(self.base as usize))
         };
         i.filter(|&i| i < self.objects())
     }
@@ -353,6 +353,24 @@ impl Slab {
                 (*this).node = order;
             }
             sys::gs_sys_slab_retire((&raw mut (*this).partial).cast());
+        }
+    }
+}
+
+impl Slab {
+    /// At the module's exit: leaves the pages to those who still use objects in them.
+    ///
+    /// # Safety
+    ///
+    /// Nobody can reach the descriptor but through the pages' mark.
+    pub(crate) unsafe fn abandon(this: *mut Slab) {
+        // SAFETY: By the function's requirement; the core is still there.
+        unsafe {
+            // The pages must not lead anyone to the descriptor.
+            sys::gs_sys_slab_mark((*this).base.cast(), null_mut());
+            if !(*this).is_inside((*(*this).core).geometry.order) {
+                sys::gs_sys_kfree(this.cast());
+            }
         }
     }
 }

@@ -45,7 +45,9 @@ pub(crate) fn cache(core: &Core) {
     Cookie::now().wait();
     service::collect(core);
     drain(core);
-    if deferred {
+    // A freer with the token may only have pushed its slab since: that was not promoted above,
+    // but is there now, for it had preemption off before the cookie was taken.
+    if deferred || !core.pending_slabs.is_empty() {
         service::promote(core);
         Cookie::now().wait();
         service::collect(core);
@@ -87,7 +89,12 @@ pub(crate) fn everything() {
     }
     request::all_cpus(Ask::SealAll);
     let mut deferred = false;
-    registry::for_each(|core| deferred |= service::promote(core));
+    registry::for_each(|core| {
+        // A destructor that calls this does not wait for its own cache, which would be for ever.
+        if !dtor::is_caller(core) {
+            deferred |= service::promote(core);
+        }
+    });
     Cookie::now().wait();
     for index in 0..CHANNELS {
         let _one = GlobalMutex::lock(sys::CHANNEL_BARRIER);
@@ -97,21 +104,30 @@ pub(crate) fn everything() {
         FOREIGN[index].wait_claims();
     }
     // What was sealed and promoted above is ripe now.
-    registry::for_each(cache_ripe);
+    registry::for_each(|core| {
+        cache_ripe(core);
+        // As in `cache`.
+        deferred |= !core.pending_slabs.is_empty();
+    });
     if deferred {
-        registry::for_each(|core| {
+        let others = |f: fn(&Core)| {
+            registry::for_each(|core| {
+                if !dtor::runs_here(core) {
+                    f(core);
+                }
+            })
+        };
+        others(|core| {
             service::promote(core);
         });
         Cookie::now().wait();
-        registry::for_each(|core| {
-            service::collect(core);
-        });
+        others(service::collect);
     }
 }
 
 /// The second half of [`cache`], after a grace period since everything was sealed.
 fn cache_ripe(core: &Core) {
-    if core.pending() == 0 {
+    if core.pending() == 0 || dtor::runs_here(core) {
         return;
     }
     // SAFETY: The core is alive, and so is its mutex.

@@ -137,13 +137,16 @@ extern "C" fn gs_rs_serve(_cpu: u32) {
 
 /// In an interrupt: serves now, or asks the section that was interrupted to.
 fn serve_or_want() {
-    match Section::open_cpu() {
-        Some((section, cpu)) => {
-            serve_in(section, cpu);
+    while let Some((section, cpu)) = Section::open_cpu() {
+        // SAFETY: What was wanted before is served now; what an interrupt wants meanwhile is
+        // looked at when the section has closed.
+        unsafe { sys::gs_sys_unwant() };
+        if !serve_in(section, cpu) {
+            return;
         }
-        // SAFETY: An interrupt handler is not preempted.
-        None => unsafe { sys::gs_sys_want() },
     }
+    // SAFETY: An interrupt handler is not preempted.
+    unsafe { sys::gs_sys_want() }
 }
 
 /// A request from another CPU.
@@ -158,6 +161,7 @@ extern "C" fn gs_rs_kick(_cpu: u32) {
     if STOPPING.load(Relaxed) {
         return;
     }
+    crate::cache::core::retire_left();
     if service::attention_wanted() {
         // SAFETY: An irq_work handler may queue work.
         unsafe { sys::gs_sys_attend_queue() };
@@ -170,9 +174,15 @@ extern "C" fn gs_rs_kick(_cpu: u32) {
 extern "C" fn gs_rs_seal_timer(id: u32) {
     let cpu = Cpu::get(id);
     cpu.timer_armed.store(false, Relaxed);
+    if STOPPING.load(Relaxed) {
+        return;
+    }
     // SAFETY: May be called in any context.
-    if STOPPING.load(Relaxed) || unsafe { sys::gs_sys_this_cpu() } != id {
-        // Its CPU has died since, and everything open there was sealed then.
+    if unsafe { sys::gs_sys_this_cpu() } != id {
+        // Its CPU died, when everything open there was sealed. It may be back by now.
+        if cpu.online() {
+            queue::arm(cpu, TIMER, true);
+        }
         return;
     }
     cpu.todo.fetch_or(SEAL_OLD);

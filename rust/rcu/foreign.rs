@@ -25,8 +25,6 @@ pub(crate) static WAITED: Atomic<u64> = Atomic::new(0);
 ///
 /// `p` must be the caller's to free, and not reachable for new readers.
 pub(crate) unsafe fn kvfree_rcu(p: *const c_void) {
-    // SAFETY: Process context, by the function's contract; says so if it is not.
-    unsafe { sys::gs_sys_might_sleep() };
     if (p as usize) <= 16 {
         // NULL, or the pointer that a kmalloc of no bytes gives.
         return;
@@ -38,6 +36,22 @@ pub(crate) unsafe fn kvfree_rcu(p: *const c_void) {
         unsafe { free::free_rcu((*slab).core, p as *mut u8) };
         return;
     }
+    // SAFETY: May be called in any context.
+    if unsafe { !sys::gs_sys_may_sleep() } {
+        // A bug of the caller's, who is told; better lost than corrupted.
+        // SAFETY: The strings are not used by this report.
+        unsafe {
+            sys::gs_sys_misuse(
+                sys::Misuse::AtomicKvfree as u32,
+                core::ptr::null(),
+                p,
+                core::ptr::null(),
+            )
+        };
+        return;
+    }
+    // SAFETY: May be called where it is true; a debugging kernel sees more than we do.
+    unsafe { sys::gs_sys_might_sleep() };
     // SAFETY: Any pointer may be asked for.
     let index = unsafe { sys::gs_sys_is_vmalloc(p) } as usize;
     // SAFETY: By the function's requirements.
