@@ -7,6 +7,7 @@
  * preemption off, by one CPU for itself, so plain accesses with compiler
  * barriers order it against interrupts and NMIs of the same CPU.
  */
+#include <linux/annotate.h>
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
 #include <linux/irq_work.h>
@@ -61,6 +62,7 @@ static DEFINE_PER_CPU_ALIGNED(struct gs_pcpu, gs_pcpu);
  */
 #define gs_section_entry()						\
 	asm volatile("771:\n\t"						\
+		     ANNOTATE_NOENDBR "\n\t"				\
 		     ".pushsection gs_section_entries, \"a\"\n\t"	\
 		     ".balign 4\n\t"					\
 		     ".long 771b - .\n\t"				\

@@ -18,23 +18,35 @@ use core::ptr::null_mut;
 /// Context: as `gfp` allows; without a reclaim bit in it, any context, NMI included.
 #[inline(always)]
 pub(crate) fn alloc(core: &Core, gfp: Gfp) -> *mut u8 {
-    let obj = match core.open() {
-        Some((section, share)) => {
-            // SAFETY: The share is the section's.
-            let obj = unsafe { Batch::pop((*share).main) };
-            if obj.is_null() {
-                slow(core, section, share, gfp)
-            } else {
-                drop(section);
-                obj
-            }
-        }
-        None => reentrant(core, gfp),
+    let Some((section, share)) = core.open() else {
+        return reentrant_finish(core, gfp);
     };
+    // SAFETY: The share is the section's.
+    let obj = unsafe { Batch::pop((*share).main) };
+    if obj.is_null() {
+        return slow_finish(core, section, share, gfp);
+    }
+    drop(section);
     if core.checked() || gfp & kernel::bindings::__GFP_ZERO != 0 {
         return finish(core, obj, gfp);
     }
     obj
+}
+
+// What is rare ends in a call of its own, so that the common way keeps no registers for it.
+
+#[cold]
+#[inline(never)]
+fn slow_finish(core: &Core, section: Section, share: *mut CpuCache, gfp: Gfp) -> *mut u8 {
+    let obj = slow(core, section, share, gfp);
+    finish(core, obj, gfp)
+}
+
+#[cold]
+#[inline(never)]
+fn reentrant_finish(core: &Core, gfp: Gfp) -> *mut u8 {
+    let obj = reentrant(core, gfp);
+    finish(core, obj, gfp)
 }
 
 /// What is done to objects before they are handed out, where something is.
