@@ -30,6 +30,8 @@ pub use cache::stats::Stats;
 pub use own::cache::{flags, Args, Cache, Leaked};
 pub use own::cbox::CBox;
 pub use own::kvfree::{barrier, kvfree_rcu, KvFree};
+pub use own::rcu::{Rcu, RcuOld, RcuPointer};
+pub use own::rcubox::RcuBox;
 
 module! {
     type: Graceslab,

@@ -2,16 +2,42 @@
 
 //! [`Cache`]: a cache of objects of one type.
 
-use super::cbox::CBox;
-use crate::cache::stats::Stats;
-use crate::capi::RawArgs;
-use core::marker::PhantomData;
-use core::mem::{needs_drop, ManuallyDrop};
-use core::ptr::NonNull;
-use kernel::alloc::{AllocError, Flags};
-use kernel::error::from_err_ptr;
-use kernel::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
-use kernel::prelude::*;
+use super::{
+    cbox::{
+        CBox,
+        Exactly, //
+    },
+    gfp,
+    rcubox::RcuBox, //
+};
+use crate::{
+    cache::stats::Stats,
+    capi::RawArgs, //
+};
+use core::{
+    marker::PhantomData,
+    mem::{
+        needs_drop,
+        ManuallyDrop, //
+    },
+    ptr::NonNull,
+    result::Result as CoreResult, //
+};
+use kernel::{
+    alloc::{
+        AllocError,
+        Flags, //
+    },
+    error::from_err_ptr,
+    ffi::{
+        c_char,
+        c_int,
+        c_uint,
+        c_ulong,
+        c_void, //
+    },
+    prelude::*, //
+};
 
 /// The C side's opaque `struct gs_cache`.
 pub(crate) type RawCache = c_void;
@@ -32,11 +58,24 @@ extern "C" {
 }
 
 /// What a cache may be told about its objects.
+///
+/// # Examples
+///
+/// ```
+/// use graceslab::{flags, Args};
+///
+/// let args = Args {
+///     align: 64,
+///     flags: flags::CONSISTENCY,
+///     ..Args::default()
+/// };
+/// # let _ = args;
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Args {
-    /// Alignment beyond the type's own: a power of two, or 0.
+    /// Alignment in bytes beyond the type's own: a power of two, or 0.
     pub align: u32,
-    /// Objects per sheaf; 0 for the default of the object's size.
+    /// Objects per sheaf, at most 1020; 0 for the default of the object's size.
     pub sheaf_capacity: u32,
     /// Any of [`flags`].
     pub flags: usize,
@@ -53,6 +92,8 @@ pub mod flags {
 }
 
 /// A destroyed cache had objects that are still in use: they stay valid, and are reported.
+///
+/// As an [`Error`] it is `EBUSY`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Leaked;
 
@@ -65,15 +106,58 @@ impl From<Leaked> for Error {
 
 /// A cache of `T`s.
 ///
-/// Dropping it destroys it, as [`Cache::destroy`] does, and warns on a leak.
+/// Dropping it destroys it, as [`Cache::destroy`] does: it waits, and objects that are still in
+/// use are reported in the kernel's log.
+///
+/// # Forgetting a cache
+///
+/// A cache that is forgotten, by [`core::mem::forget`] or in a `static`, goes on without its
+/// handle: its name stays taken and its pages allocated. When the module that holds the code of
+/// `T`'s `Drop` goes, the objects that wait for it are dropped first; whatever is freed later,
+/// by some other module, is not dropped any more.
+///
+/// # Threads
+///
+/// The handle can be sent and shared whatever `T` is: it has no `T`. A `T` goes from thread to
+/// thread in a [`CBox`], which is [`Send`] if `T` is, or by [`CBox::free_rcu`], which asks for
+/// that itself.
 ///
 /// # Invariants
 ///
 /// The pointer is to a live cache that this handle alone destroys. Its objects have room and
-/// alignment for a `T`, and its destructor is that of `T`.
+/// alignment for a `T`, and its destructor is that of exactly this `T`: the type is invariant in
+/// `T`, for of two types of which one is a subtype of the other (`for<'a> fn(&'a u8)` and
+/// `fn(&'static u8)`) each can have a `Drop` of its own.
+///
+/// # Examples
+///
+/// ```
+/// use graceslab::{Args, Cache};
+/// use kernel::prelude::*;
+///
+/// struct Session {
+///     id: u64,
+///     peer: KVec<u8>,
+/// }
+///
+/// let sessions = Cache::<Session>::new(c"example_session", Args::default())?;
+/// let session = sessions.alloc(
+///     Session {
+///         id: 7,
+///         peer: KVec::new(),
+///     },
+///     GFP_KERNEL,
+/// )?;
+/// assert!(session.id == 7 && session.peer.is_empty());
+/// // To its readers, the session is there until they are done. Its drop frees the vector.
+/// session.free_rcu();
+/// // No need to wait for that: the cache does.
+/// sessions.destroy()?;
+/// # Ok::<(), Error>(())
+/// ```
 pub struct Cache<T> {
     raw: NonNull<RawCache>,
-    _objects: PhantomData<fn() -> T>,
+    _objects: PhantomData<Exactly<T>>,
 }
 
 // SAFETY: The cache's functions may be called from any thread; the handle itself holds no `T`,
@@ -95,11 +179,19 @@ unsafe extern "C" fn drop_object<T>(obj: *mut c_void) {
 impl<T> Cache<T> {
     /// Creates a cache called `name`.
     ///
-    /// Errors: `EEXIST` if a cache of that name exists, `EINVAL` for an alignment that is no power
-    /// of two, a `T` of more than 64 KiB or an unknown flag, `ENOMEM`. Objects of a zero-sized
-    /// type take a byte each.
+    /// Objects of a zero-sized type take at least a byte each: every object has an address of its
+    /// own.
     ///
     /// Context: Process context, may sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `EEXIST` if a cache of that name exists;
+    /// - `EINVAL` for a name that is empty or of 64 bytes or more, a `T` of more than 64 KiB, an
+    ///   alignment that is no power of two or, be it `T`'s own, of more than a page, a sheaf of
+    ///   more than 1020 objects, or an unknown flag;
+    /// - `ENOMEM`.
+    #[inline]
     pub fn new(name: &CStr, args: Args) -> Result<Self> {
         let own = align_of::<T>() as u32;
         if args.align != 0 && !args.align.is_power_of_two() {
@@ -120,7 +212,8 @@ impl<T> Cache<T> {
         let raw = from_err_ptr(unsafe {
             gs_cache_create(name.as_char_ptr(), size.max(1), &raw, args.flags)
         })?;
-        // INVARIANT: Just created, with the size, alignment and destructor of `T`.
+        // INVARIANT: Just created, with the size, alignment and destructor of `T`; alignments are
+        // powers of two, so that a multiple of the larger one is one of both.
         Ok(Self {
             raw: NonNull::new(raw).ok_or(EINVAL)?,
             _objects: PhantomData,
@@ -128,52 +221,104 @@ impl<T> Cache<T> {
     }
 
     #[inline]
-    fn alloc_raw(&self, flags: Flags) -> core::result::Result<NonNull<T>, AllocError> {
+    fn alloc_raw(&self, flags: Flags) -> CoreResult<NonNull<T>, AllocError> {
         // SAFETY: By the type's invariants.
-        let obj = unsafe { gs_cache_alloc(self.raw.as_ptr(), super::cbox::raw_flags(flags)) };
+        let obj = unsafe { gs_cache_alloc(self.raw.as_ptr(), gfp::raw(flags)) };
         NonNull::new(obj.cast()).ok_or(AllocError)
     }
 
     /// Allocates an object that holds `value`.
     ///
+    /// A large `T` is better made in place, by [`Cache::alloc_pin_init`]: the stack is small.
+    ///
     /// Context: as `flags` allow.
+    ///
+    /// # Errors
+    ///
+    /// [`AllocError`] without memory; `value` is dropped.
     #[inline]
-    pub fn alloc(&self, value: T, flags: Flags) -> core::result::Result<CBox<T>, AllocError> {
+    pub fn alloc(&self, value: T, flags: Flags) -> CoreResult<CBox<T>, AllocError> {
         let obj = self.alloc_raw(flags)?;
-        // SAFETY: The object has room and alignment for a `T`, and is nobody else's.
+        // SAFETY: The object has room and alignment for a `T`, is nobody else's and of a cache of
+        // exactly `T`s.
         unsafe {
             obj.write(value);
             Ok(CBox::from_raw(obj.as_ptr()))
         }
     }
 
+    /// Allocates an object that holds `value`, to be shared with RCU readers.
+    ///
+    /// Context: as `flags` allow.
+    ///
+    /// # Errors
+    ///
+    /// [`AllocError`] without memory; `value` is dropped.
+    #[inline]
+    pub fn alloc_rcu(&self, value: T, flags: Flags) -> CoreResult<RcuBox<T>, AllocError>
+    where
+        T: Send + Sync + 'static,
+    {
+        Ok(self.alloc(value, flags)?.into())
+    }
+
     /// Allocates an object and initialises it in place.
     ///
     /// Context: as `flags` allow, and `init`.
+    ///
+    /// # Errors
+    ///
+    /// [`AllocError`] without memory, as an `E`, and whatever `init` returns.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use graceslab::{Args, CBox, Cache};
+    /// use kernel::{new_mutex, prelude::*, sync::Mutex};
+    ///
+    /// #[pin_data]
+    /// struct Counter {
+    ///     #[pin]
+    ///     value: Mutex<u64>,
+    /// }
+    ///
+    /// let counters = Cache::<Counter>::new(c"example_counter", Args::default())?;
+    /// let counter = counters.alloc_pin_init(
+    ///     try_pin_init!(Counter {
+    ///         value <- new_mutex!(1),
+    ///     }),
+    ///     GFP_KERNEL,
+    /// )?;
+    /// *counter.value.lock() += 1;
+    /// assert_eq!(*counter.value.lock(), 2);
+    /// CBox::free_rcu_pinned(counter);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub fn alloc_pin_init<E>(
         &self,
         init: impl PinInit<T, E>,
         flags: Flags,
-    ) -> core::result::Result<Pin<CBox<T>>, E>
+    ) -> CoreResult<Pin<CBox<T>>, E>
     where
         E: From<AllocError>,
     {
         let obj = self.alloc_raw(flags)?;
         // SAFETY: The object has room and alignment for a `T`; if this fails it holds nothing.
         if let Err(e) = unsafe { init.__pinned_init(obj.as_ptr()) } {
-            // SAFETY: It is an object of this cache that nobody has seen.
+            // SAFETY: It is an object of this cache, and nobody is left who knows it.
             unsafe { gs_cache_free(self.raw.as_ptr(), obj.as_ptr().cast()) };
             return Err(e);
         }
-        // SAFETY: The object holds a `T` now, and does not move until it is dropped.
-        Ok(unsafe { Pin::new_unchecked(CBox::from_raw(obj.as_ptr())) })
+        // SAFETY: The object holds a `T` now, and is of a cache of exactly `T`s.
+        Ok(CBox::into_pin(unsafe { CBox::from_raw(obj.as_ptr()) }))
     }
 
     /// Waits until every object whose free was deferred before the call has been dropped and can
     /// be used again. No grace period where none is pending.
     ///
     /// Context: Process context, may sleep. Not from `T`'s own `Drop`.
+    #[inline]
     pub fn barrier(&self) {
         // SAFETY: By the type's invariants.
         unsafe { gs_cache_barrier(self.raw.as_ptr()) }
@@ -182,6 +327,7 @@ impl<T> Cache<T> {
     /// Gives unused memory back; returns pages.
     ///
     /// Context: Process context, may sleep.
+    #[inline]
     pub fn shrink(&self) -> usize {
         // SAFETY: By the type's invariants.
         unsafe { gs_cache_shrink(self.raw.as_ptr()) as usize }
@@ -190,6 +336,7 @@ impl<T> Cache<T> {
     /// Takes the cache's counters.
     ///
     /// Context: Process context, may sleep.
+    #[inline]
     pub fn stats(&self) -> Stats {
         let mut stats = Stats::default();
         // SAFETY: By the type's invariants; `stats` is valid for a write.
@@ -199,11 +346,14 @@ impl<T> Cache<T> {
 
     /// Waits for the cache's own pending frees, and destroys it. Its name is free at once.
     ///
-    /// Errors: [`Leaked`] if objects are still in use. They stay valid, and their memory is given
-    /// back when they are freed.
-    ///
     /// Context: Process context, may sleep. Not from `T`'s own `Drop`.
-    pub fn destroy(self) -> core::result::Result<(), Leaked> {
+    ///
+    /// # Errors
+    ///
+    /// [`Leaked`] if objects are still in use: the cache is gone, but they stay valid, and their
+    /// memory is given back when they are freed. They are reported in the kernel's log.
+    #[inline]
+    pub fn destroy(self) -> CoreResult<(), Leaked> {
         let this = ManuallyDrop::new(self);
         // SAFETY: By the type's invariants; the handle is not used again.
         match unsafe { gs_cache_destroy(this.raw.as_ptr()) } {
@@ -214,10 +364,10 @@ impl<T> Cache<T> {
 }
 
 impl<T> Drop for Cache<T> {
+    #[inline]
     fn drop(&mut self) {
+        // A leak is reported there.
         // SAFETY: By the type's invariants; the handle is not used again.
-        if unsafe { gs_cache_destroy(self.raw.as_ptr()) } != 0 {
-            pr_warn!("graceslab: a cache was dropped with objects in use\n");
-        }
+        unsafe { gs_cache_destroy(self.raw.as_ptr()) };
     }
 }

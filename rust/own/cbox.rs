@@ -1,14 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! [`CBox`]: an object of a [`Cache`](super::cache::Cache), owned.
+//! [`CBox`]: an object of a [`Cache`], owned.
+//!
+//! [`Cache`]: super::cache::Cache
 
-use core::marker::PhantomData;
-use core::mem::forget;
-use core::ops::{Deref, DerefMut};
-use core::ptr::NonNull;
-use kernel::alloc::flags::*;
-use kernel::alloc::Flags;
-use kernel::bindings;
+use core::{
+    marker::PhantomData,
+    mem::{
+        align_of,
+        forget,
+        size_of, //
+    },
+    ops::{
+        Deref,
+        DerefMut, //
+    },
+    pin::Pin,
+    ptr::NonNull, //
+};
 use kernel::ffi::c_void;
 
 extern "C" {
@@ -16,58 +25,68 @@ extern "C" {
     fn gs_object_free_rcu(obj: *mut c_void);
 }
 
-/// The C side's form of `flags`, put together from what the kernel crate lets one ask.
-#[inline]
-pub(crate) fn raw_flags(flags: Flags) -> bindings::gfp_t {
-    let kswapd = GFP_ATOMIC & GFP_NOWAIT;
-    let parts = [
-        (__GFP_ZERO, bindings::__GFP_ZERO),
-        (__GFP_HIGHMEM, bindings::__GFP_HIGHMEM),
-        (kswapd, bindings::GFP_ATOMIC & bindings::GFP_NOWAIT),
-        (
-            GFP_ATOMIC & !GFP_NOWAIT,
-            bindings::GFP_ATOMIC & !bindings::GFP_NOWAIT,
-        ),
-        (
-            GFP_NOWAIT & !GFP_ATOMIC,
-            bindings::GFP_NOWAIT & !bindings::GFP_ATOMIC,
-        ),
-        (
-            GFP_KERNEL & !kswapd,
-            bindings::GFP_KERNEL & !(bindings::GFP_ATOMIC & bindings::GFP_NOWAIT),
-        ),
-        (
-            GFP_KERNEL_ACCOUNT & !GFP_KERNEL,
-            bindings::GFP_KERNEL_ACCOUNT & !bindings::GFP_KERNEL,
-        ),
-    ];
-    let mut raw = 0;
-    for (part, bits) in parts {
-        if flags.contains(part) {
-            raw |= bits;
-        }
-    }
-    raw
-}
-
 /// An owned object of a cache: one pointer wide, and `Option<CBox<T>>` is no wider.
 ///
 /// It may outlive its cache: the object then counts as leaked when the cache is destroyed, and
 /// its memory is given back when it is dropped.
 ///
+/// # Dropping
+///
+/// A drop runs `T`'s `Drop`, where it is, and frees the object at once.
+///
+/// Context: that of `T`'s `Drop`; any, NMI included, where there is none.
+///
+/// # Pinning
+///
+/// The object does not move, and its memory is not used again before it was dropped: a box that
+/// is forgotten keeps it for good. So a `Pin<CBox<T>>` keeps what [`Pin`] promises.
+///
 /// # Invariants
 ///
-/// The pointer is to an object of a cache of `T`s that holds a valid `T`, which this box owns.
+/// The pointer is to an object of a cache of exactly `T`s that holds a valid `T`, which this box
+/// owns. The type is invariant in `T`, as [`Cache`] is: whoever drops the object after a grace
+/// period has the type from the cache.
+///
+/// [`Cache`]: super::cache::Cache
+///
+/// # Examples
+///
+/// ```
+/// use graceslab::{Args, CBox, Cache};
+/// use kernel::prelude::*;
+///
+/// let numbers = Cache::<u64>::new(c"example_number", Args::default())?;
+/// let mut number: CBox<u64> = numbers.alloc(1, GFP_KERNEL)?;
+/// *number += 1;
+/// assert_eq!(*number, 2);
+/// drop(number);
+/// numbers.destroy()?;
+/// # Ok::<(), Error>(())
+/// ```
 #[repr(transparent)]
-pub struct CBox<T>(NonNull<T>, PhantomData<T>);
+pub struct CBox<T>(NonNull<T>, PhantomData<(T, Exactly<T>)>);
 
-// SAFETY: The box owns its `T`.
+/// Invariant in `T`.
+pub(crate) type Exactly<T> = fn(T) -> T;
+
+// One pointer wide, and `None` is the null pointer.
+const _: () = {
+    type Box = CBox<[u64; 4]>;
+    assert!(size_of::<Box>() == size_of::<*mut c_void>());
+    assert!(align_of::<Box>() == align_of::<*mut c_void>());
+    assert!(size_of::<Option<Box>>() == size_of::<Box>());
+    assert!(size_of::<Option<Pin<Box>>>() == size_of::<Box>());
+};
+
+// SAFETY: The box owns its `T`; memory may be freed by any thread.
 unsafe impl<T: Send> Send for CBox<T> {}
 // SAFETY: A shared box gives shared access to its `T` only.
 unsafe impl<T: Sync> Sync for CBox<T> {}
 
 impl<T> CBox<T> {
     /// Gives the object up to the caller, who frees it by way of [`CBox::from_raw`].
+    ///
+    /// Context: Any context, NMI included.
     #[inline]
     pub fn into_raw(this: Self) -> *mut T {
         let p = this.0.as_ptr();
@@ -77,28 +96,64 @@ impl<T> CBox<T> {
 
     /// Takes an object over.
     ///
+    /// Context: Any context, NMI included.
+    ///
     /// # Safety
     ///
-    /// `raw` must come from [`CBox::into_raw`], and be given to this function once.
+    /// `raw` must come from [`CBox::into_raw`] of a box of exactly this type, and is given to
+    /// this function once for each time that it came from there. If the box was pinned, it still
+    /// is.
     #[inline]
     pub unsafe fn from_raw(raw: *mut T) -> Self {
         // SAFETY: `into_raw` returns no null. INVARIANT: By the function's requirement.
         Self(unsafe { NonNull::new_unchecked(raw) }, PhantomData)
+    }
+
+    /// Pins the object where it is.
+    ///
+    /// Context: Any context, NMI included.
+    #[inline]
+    pub fn into_pin(this: Self) -> Pin<Self> {
+        // SAFETY: The object stays where it is until it has been dropped, and there is no way to
+        // take a `T` out of its box; `Deref`, `DerefMut` and `Drop` do not move it.
+        unsafe { Pin::new_unchecked(this) }
     }
 }
 
 impl<T: Send + 'static> CBox<T> {
     /// Frees the object after a grace period: RCU readers that still have it keep it until then.
     ///
-    /// `T`'s `Drop` runs after the grace period, once, in process context.
+    /// `T`'s `Drop` runs after the grace period, once, in process context, in whatever thread:
+    /// that is why `T` must be [`Send`]. It runs at some later time, which is why `T` must not
+    /// borrow anything.
+    ///
+    /// Readers of an object that was a `CBox` all the time are a matter of `unsafe` code. Where
+    /// they are not, see [`RcuBox`](super::rcubox::RcuBox).
     ///
     /// Context: Any context, NMI included. Never sleeps, never fails.
     #[inline]
     pub fn free_rcu(self) {
         let obj = CBox::into_raw(self);
         // SAFETY: The object is the caller's to give up, by the type's invariants. `T` may be
-        // dropped by another thread, being `Send`, and later, being `'static`.
+        // dropped by another thread, being `Send`, and later, being `'static`; and its cache has
+        // exactly `T`'s destructor.
         unsafe { gs_object_free_rcu(obj.cast()) }
+    }
+
+    /// Frees a pinned object after a grace period, as [`CBox::free_rcu`] does.
+    ///
+    /// Context: Any context, NMI included. Never sleeps, never fails.
+    #[inline]
+    pub fn free_rcu_pinned(this: Pin<Self>) {
+        // SAFETY: The object is dropped where it is, before its memory is used again.
+        unsafe { Pin::into_inner_unchecked(this) }.free_rcu()
+    }
+}
+
+impl<T> From<CBox<T>> for Pin<CBox<T>> {
+    #[inline]
+    fn from(this: CBox<T>) -> Self {
+        CBox::into_pin(this)
     }
 }
 

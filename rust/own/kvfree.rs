@@ -3,9 +3,14 @@
 //! [`kvfree_rcu`] for the kernel's own boxes and vectors.
 
 use core::mem::needs_drop;
-use kernel::alloc::{KVVec, VVec};
-use kernel::ffi::c_void;
-use kernel::prelude::*;
+use kernel::{
+    alloc::{
+        KVVec,
+        VVec, //
+    },
+    ffi::c_void,
+    prelude::*, //
+};
 
 extern "C" {
     fn gs_kvfree_rcu(p: *const c_void);
@@ -16,7 +21,8 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// What [`kvfree_rcu`] takes: memory of kmalloc, vmalloc or kvmalloc.
+/// What [`kvfree_rcu`] takes: [`KBox`], [`VBox`], [`KVBox`], [`KVec`], [`VVec`] and [`KVVec`],
+/// whose memory is of kmalloc, vmalloc or kvmalloc.
 pub trait KvFree: sealed::Sealed + Sized {
     /// What is in it: nothing that needs dropping.
     type Item;
@@ -70,9 +76,26 @@ vectors!(KVec, VVec, KVVec);
 
 /// Frees `p` after a grace period: RCU readers that still have it keep it until then.
 ///
-/// Fails to compile if its items need dropping, for nobody would drop them.
+/// Only the memory is freed, so it does not matter when, nor in which thread: what is in it need
+/// not be [`Send`]. It must not need dropping, for nobody would drop it; that is checked when the
+/// call is compiled. A vector of capacity 0 and a zero-sized value have no memory, and nothing is
+/// queued for them.
 ///
-/// Context: Process context, may sleep. Never fails.
+/// To wait for the grace period, [`barrier`] is there; a module need not do so before it goes.
+///
+/// Context: Process context, may sleep, also for a grace period: not while a
+/// [`Guard`](kernel::sync::rcu::Guard) is held. Never fails.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::prelude::*;
+///
+/// let mut table = KVVec::<u64>::with_capacity(1024, GFP_KERNEL)?;
+/// table.push(1, GFP_KERNEL)?;
+/// graceslab::kvfree_rcu(table);
+/// # Ok::<(), Error>(())
+/// ```
 #[inline]
 pub fn kvfree_rcu<P: KvFree>(p: P) {
     const { assert!(!needs_drop::<P::Item>(), "kvfree_rcu() drops nothing") };
@@ -82,7 +105,10 @@ pub fn kvfree_rcu<P: KvFree>(p: P) {
 
 /// Waits for every pending free of every kind that was queued before the call.
 ///
-/// Context: Process context, may sleep.
+/// [`Cache::barrier`](super::cache::Cache::barrier) waits for one cache's own only. No grace
+/// period where nothing is pending.
+///
+/// Context: Process context, may sleep. Not from the `Drop` of an object of a cache.
 #[inline]
 pub fn barrier() {
     // SAFETY: No requirements beyond the context.
