@@ -68,9 +68,12 @@ pub(crate) fn wait_until(done: impl Fn() -> bool) -> bool {
 pub(crate) struct Tally<const N: usize> {
     drops: [Atomic<u32>; N],
     total: Atomic<u32>,
-    /// Drops of what was no live object.
+    /// Drops of objects with a key that is none.
     bad: Atomic<u32>,
 }
+
+/// Drops of what was no live object, in whose tally nobody can believe.
+static NO_OBJECTS: Atomic<u32> = Atomic::new(0);
 
 impl<const N: usize> Tally<N> {
     pub(crate) const fn new() -> Self {
@@ -88,6 +91,7 @@ impl<const N: usize> Tally<N> {
         }
         self.total.store(0, Relaxed);
         self.bad.store(0, Relaxed);
+        NO_OBJECTS.store(0, Relaxed);
     }
 
     pub(crate) fn total(&self) -> u32 {
@@ -97,6 +101,7 @@ impl<const N: usize> Tally<N> {
     /// Whether of the first `n` objects each was dropped once, and no other.
     pub(crate) fn once_each(&self, n: usize) -> bool {
         self.bad.load(Relaxed) == 0
+            && NO_OBJECTS.load(Relaxed) == 0
             && self
                 .drops
                 .iter()
@@ -137,7 +142,7 @@ impl<const N: usize> Probe<N> {
 impl<const N: usize> Drop for Probe<N> {
     fn drop(&mut self) {
         if self.state.xchg(DEAD, Full) != ALIVE {
-            // Not even the tally can be believed.
+            NO_OBJECTS.fetch_add(1, Relaxed);
             pr_err!("dropped something that is no live object\n");
             return;
         }
