@@ -305,7 +305,7 @@ impl<T> Cache<T> {
     {
         let obj = self.alloc_raw(flags)?;
         // SAFETY: The object has room and alignment for a `T`; if this fails it holds nothing.
-        if let Err(e) = unsafe { init.__pinned_init(obj.as_ptr()) } {
+        if let Err(e) = unsafe { init_at(obj.as_ptr(), init) } {
             // SAFETY: It is an object of this cache, and nobody is left who knows it.
             unsafe { gs_cache_free(self.raw.as_ptr(), obj.as_ptr().cast()) };
             return Err(e);
@@ -370,4 +370,19 @@ impl<T> Drop for Cache<T> {
         // SAFETY: By the type's invariants; the handle is not used again.
         unsafe { gs_cache_destroy(self.raw.as_ptr()) };
     }
+}
+
+/// Initialises the memory at `slot`; `pin-init` renamed its own function for that.
+///
+/// # Safety
+///
+/// `slot` must be valid for a write of a `T`, and what is there must not move if this succeeds.
+#[inline]
+unsafe fn init_at<T, E>(slot: *mut T, init: impl PinInit<T, E>) -> CoreResult<(), E> {
+    // SAFETY: By the function's requirements.
+    #[cfg(gs_pinned_init)]
+    return unsafe { init.__pinned_init(slot) };
+    // SAFETY: By the function's requirements.
+    #[cfg(not(gs_pinned_init))]
+    return unsafe { pin_init::raw_try_init(slot, init) };
 }
