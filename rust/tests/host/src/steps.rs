@@ -8,8 +8,9 @@
 //! did, the next one is really made, and the one after that unwinds.
 //!
 //! A state is the memory and the programs' histories, and each is visited once, which is what
-//! makes programs affordable that are too long for all their schedules to be tried. In return
-//! every access is sequentially consistent here; reorderings are for [`weak`](crate::weak).
+//! makes programs affordable that are too long for all their schedules to be tried. A thread is
+//! programs one after the other; what is history is forgotten between them. In return every access
+//! is sequentially consistent here; reorderings are for [`weak`](crate::weak).
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
@@ -68,19 +69,21 @@ impl Memory {
 /// A program: what it finds wrong, if anything.
 pub type Program<'a> = &'a dyn Fn() -> Result<(), String>;
 
-/// What went wrong, and the programs that were moved on until then.
+/// What went wrong, and the threads that were moved on until then.
 #[derive(Debug)]
 pub struct Wrong {
     /// What a program said, or that none of them could move.
     pub why: String,
-    /// Indices of programs, in order.
+    /// Indices of threads, in order.
     pub schedule: Vec<usize>,
 }
 
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 struct Thread {
+    /// Programs that it is done with.
+    done: usize,
+    /// What the next one has seen so far.
     history: Vec<usize>,
-    done: bool,
 }
 
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
@@ -122,7 +125,7 @@ pub fn atomically(op: impl FnOnce(&mut Memory) -> Option<usize>) -> usize {
     result.unwrap_or_else(|| resume_unwind(Box::new(Stop)))
 }
 
-/// Moves program `i` on by one step; `None` if it has to wait.
+/// Moves thread `i`, which is at `program`, on by one step; `None` if it has to wait.
 fn step(state: &State, i: usize, program: Program<'_>) -> Option<Result<State, String>> {
     RUN.set(Some(Run {
         memory: state.memory.clone(),
@@ -143,28 +146,32 @@ fn step(state: &State, i: usize, program: Program<'_>) -> Option<Result<State, S
     }
     let mut after = state.clone();
     after.memory = run.memory;
-    after.threads[i] = Thread {
-        history: run.history,
-        done,
-    };
+    let thread = &mut after.threads[i];
+    if done {
+        thread.done += 1;
+        thread.history.clear();
+    } else {
+        thread.history = run.history;
+    }
     Some(Ok(after))
 }
 
-/// Runs `programs` in every order; the number of states, or the first thing that goes wrong. That
-/// all programs which are not done wait is wrong, too.
-pub fn explore(programs: &[Program<'_>]) -> Result<usize, Wrong> {
+/// Runs `threads` in every order; the number of states, or the first thing that goes wrong. That
+/// all threads which are not done wait is wrong, too.
+pub fn explore(threads: &[&[Program<'_>]]) -> Result<usize, Wrong> {
     let start = State {
         memory: Memory::default(),
-        threads: vec![Thread::default(); programs.len()],
+        threads: vec![Thread::default(); threads.len()],
     };
     let mut seen = HashSet::from([start.clone()]);
     let mut todo = vec![(start, Vec::new())];
     while let Some((state, schedule)) = todo.pop() {
-        let mut stuck = true;
-        for (i, program) in programs.iter().enumerate() {
-            if state.threads[i].done {
+        let (mut stuck, mut done) = (true, true);
+        for (i, programs) in threads.iter().enumerate() {
+            let Some(program) = programs.get(state.threads[i].done) else {
                 continue;
-            }
+            };
+            done = false;
             let mut schedule: Vec<usize> = schedule.clone();
             schedule.push(i);
             match step(&state, i, program) {
@@ -178,7 +185,7 @@ pub fn explore(programs: &[Program<'_>]) -> Result<usize, Wrong> {
                 }
             }
         }
-        if stuck && state.threads.iter().any(|t| !t.done) {
+        if stuck && !done {
             let why = "stuck".into();
             return Err(Wrong { why, schedule });
         }
@@ -213,11 +220,9 @@ mod tests {
                 n => Err(n.to_string()),
             }
         };
-        assert_eq!(
-            explore(&[&careless, &careless, &judge]).unwrap_err().why,
-            "1"
-        );
-        explore(&[&careful, &careful, &judge]).unwrap();
+        let wrong = explore(&[&[&careless], &[&careless], &[&judge]]).unwrap_err();
+        assert_eq!(wrong.why, "1");
+        explore(&[&[&careful], &[&careful], &[&judge]]).unwrap();
     }
 
     /// Two locks that are taken in two orders.
@@ -234,7 +239,8 @@ mod tests {
         };
         let one = || both(&a, &b);
         let other = || both(&b, &a);
-        assert_eq!(explore(&[&one, &other]).unwrap_err().why, "stuck");
-        explore(&[&one, &one]).unwrap();
+        let wrong = explore(&[&[&one, &one], &[&other]]).unwrap_err();
+        assert_eq!(wrong.why, "stuck");
+        explore(&[&[&one, &one], &[&one]]).unwrap();
     }
 }

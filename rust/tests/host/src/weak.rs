@@ -10,6 +10,7 @@
 //! [`Word::new`] is const and loom's is not, so that the atomic is made at the first access. That
 //! must be the main thread's, before it spawns others.
 
+use loom::cell::UnsafeCell;
 use loom::sync::atomic::{fence, AtomicUsize, Ordering::*};
 use std::sync::OnceLock;
 
@@ -76,4 +77,44 @@ impl Word {
 /// A full memory barrier.
 pub fn full_barrier() {
     fence(SeqCst)
+}
+
+/// A variable that one thread at a time may have, or many that only read. Loom says if they do
+/// not keep to that.
+///
+/// That takes more than its cell: loom does not reorder accesses to cells, but looks whether
+/// what orders them is more than chance. Full barriers always do, in its eyes, so that by chance
+/// is how a race would escape. Accesses to one atomic it does reorder.
+pub struct Private {
+    around: AtomicUsize,
+    cell: UnsafeCell<usize>,
+}
+
+// SAFETY: Before an access loom makes sure that no other is concurrent, and its threads are
+// really one.
+unsafe impl Sync for Private {}
+
+impl Private {
+    /// A variable that is 0.
+    #[allow(clippy::new_without_default, reason = "this is for models only")]
+    pub fn new() -> Self {
+        Self {
+            around: AtomicUsize::new(0),
+            cell: UnsafeCell::new(0),
+        }
+    }
+
+    /// Adds one.
+    pub fn add(&self) {
+        self.around.fetch_add(1, Relaxed);
+        // SAFETY: Loom panics if anyone else has access.
+        self.cell.with_mut(|p| unsafe { *p += 1 });
+    }
+
+    /// Reads it.
+    pub fn get(&self) -> usize {
+        self.around.load(Relaxed);
+        // SAFETY: Loom panics if anyone else is writing.
+        self.cell.with(|p| unsafe { *p })
+    }
 }

@@ -109,7 +109,10 @@ impl Slab {
                     self.set(i, Next);
                 }
             }
-            Op::FreeAll => self.those(InUse).into_iter().for_each(|i| self.set(i, Free)),
+            Op::FreeAll => self
+                .those(InUse)
+                .into_iter()
+                .for_each(|i| self.set(i, Free)),
             Op::Take(limit) => {
                 let mut got = Vec::new();
                 let n = bits::take(&self.free, *limit, |i| got.push(i));

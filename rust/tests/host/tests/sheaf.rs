@@ -62,12 +62,12 @@ impl<C: Default + Copy + PartialEq + Debug> Guarded<C> {
         unsafe { (*self.sheaf).len() }
     }
 
-    fn objects(&self) -> &mut [*mut u8] {
-        // SAFETY: As above; callers are done with one slice before they ask for another.
+    fn objects(&mut self) -> &mut [*mut u8] {
+        // SAFETY: As above.
         unsafe { Sheaf::objects(self.sheaf) }
     }
 
-    fn check(&self, cap: u32, model: &[usize], cookie: C) {
+    fn check(&mut self, cap: u32, model: &[usize], cookie: C) {
         let start = self.memory.as_ptr();
         // SAFETY: Both are in the vector. Not through the vector itself, of which the sheaf has
         // pointers.
@@ -83,7 +83,7 @@ impl<C: Default + Copy + PartialEq + Debug> Guarded<C> {
         assert_eq!(held, model);
     }
 
-    fn apply(&self, op: &Op, cap: u32, model: &mut Vec<usize>) {
+    fn apply(&mut self, op: &Op, cap: u32, model: &mut Vec<usize>) {
         let ptr = |v: usize| v as *mut u8;
         match *op {
             Op::Push(v) => {
@@ -118,7 +118,7 @@ impl<C: Default + Copy + PartialEq + Debug> Guarded<C> {
 }
 
 fn follow<C: Default + Copy + PartialEq + Debug>(cap: u32, ops: &[Op], cookie: C) {
-    let sheaf = Guarded::<C>::new(cap);
+    let mut sheaf = Guarded::<C>::new(cap);
     let mut model = Vec::new();
     sheaf.check(cap, &model, C::default());
     // SAFETY: The sheaf is this test's own.
@@ -170,7 +170,7 @@ proptest! {
 /// The null sheaf takes nothing and has nothing: nobody ever writes to it.
 #[test]
 fn null() {
-    let memory = Guarded::<usize>::new(0);
+    let mut memory = Guarded::<usize>::new(0);
     // SAFETY: The memory is that of a sheaf without room.
     unsafe { memory.sheaf.write(Sheaf::null(9)) };
     let before = memory.memory.clone();
