@@ -7,82 +7,41 @@
 //! object stays where the first one put it.
 
 use super::core::Core;
-use super::slab::{Slab, DEFERRED, FREE, IN_USE};
+use super::free;
+use super::slab::{DEFERRED, FREE, IN_USE};
 use crate::sys::Misuse;
 
-/// The slab and index of `obj` if it is an object of `core`; reports it if not.
-fn find<'a>(core: &Core, obj: *mut u8) -> Option<(&'a Slab, usize)> {
-    let slab = match Slab::of(obj) {
-        Some(slab) if core::ptr::eq(slab.core, core) => slab,
-        // SAFETY: A slab's core is alive.
-        Some(slab) => {
-            core.misuse(Misuse::WrongCache, obj, Some(unsafe { &*slab.core }));
-            return None;
-        }
-        None => {
-            core.misuse(Misuse::BadPointer, obj, None);
-            return None;
-        }
+/// Moves `obj` from one state to another; false, with a report, if it was not in the first.
+#[cold]
+#[inline(never)]
+fn change(core: &Core, obj: *mut u8, from: i8, to: i8, otherwise: Misuse) -> bool {
+    let Some((slab, i)) = free::find(core, obj) else {
+        return false;
     };
-    let i = slab.index_of(obj);
-    if i.is_none() {
-        core.misuse(Misuse::BadPointer, obj, None);
+    let changed = slab.change(i, from, to).is_ok();
+    if !changed {
+        core.misuse(otherwise, obj, None);
     }
-    Some((slab, i?))
+    changed
 }
 
 /// Before `obj` is handed out; false if it must not be.
-#[cold]
-#[inline(never)]
 pub(crate) fn on_alloc(core: &Core, obj: *mut u8) -> bool {
-    let Some((slab, i)) = find(core, obj) else {
-        return false;
-    };
-    match slab.change(i, FREE, IN_USE) {
-        Ok(()) => true,
-        Err(_) => {
-            core.misuse(Misuse::DoubleFree, obj, None);
-            false
-        }
-    }
+    change(core, obj, FREE, IN_USE, Misuse::DoubleFree)
 }
 
 /// Before `obj` is freed; false if it must not be.
-#[cold]
-#[inline(never)]
 pub(crate) fn on_free(core: &Core, obj: *mut u8) -> bool {
-    let Some((slab, i)) = find(core, obj) else {
-        return false;
-    };
-    match slab.change(i, IN_USE, FREE) {
-        Ok(()) => true,
-        Err(_) => {
-            core.misuse(Misuse::DoubleFree, obj, None);
-            false
-        }
-    }
+    change(core, obj, IN_USE, FREE, Misuse::DoubleFree)
 }
 
 /// Before the free of `obj` is deferred; false if it must not be.
-#[cold]
-#[inline(never)]
 pub(crate) fn on_free_rcu(core: &Core, obj: *mut u8) -> bool {
-    let Some((slab, i)) = find(core, obj) else {
-        return false;
-    };
-    match slab.change(i, IN_USE, DEFERRED) {
-        Ok(()) => true,
-        Err(_) => {
-            core.misuse(Misuse::DoubleFreeRcu, obj, None);
-            false
-        }
-    }
+    change(core, obj, IN_USE, DEFERRED, Misuse::DoubleFreeRcu)
 }
 
 /// After the grace period and the destructor, before `obj` can be used again.
 pub(crate) fn on_reclaim(core: &Core, obj: *mut u8) {
-    if let Some((slab, i)) = find(core, obj) {
-        // A deferred object is nobody's but ours: nothing else changes it.
-        let _ = slab.change(i, DEFERRED, FREE);
-    }
+    // A deferred object is nobody's but ours: nothing else changes it.
+    change(core, obj, DEFERRED, FREE, Misuse::DoubleFree);
 }

@@ -148,7 +148,7 @@ pub(crate) fn by_bits(core: &Core, obj: *mut u8) {
 }
 
 /// The slab and index of `obj`, if it is an object of `core`; reports it if not.
-fn find<'a>(core: &Core, obj: *mut u8) -> Option<(&'a Slab, usize)> {
+pub(crate) fn find<'a>(core: &Core, obj: *mut u8) -> Option<(&'a Slab, usize)> {
     let slab = Slab::of(obj);
     let Some(i) = slab.and_then(|s| s.index_of(obj)) else {
         core.misuse(Misuse::BadPointer, obj, None);

@@ -225,6 +225,8 @@ extern "C" fn gs_rs_module_going(module: *const kernel::ffi::c_void) {
     for_each(|core| {
         if goes(core) {
             core.orphan();
+            // Others may have queued since; a worker may have read the destructor before.
+            crate::rcu::barrier::cache(core);
         }
     });
 }
