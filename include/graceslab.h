@@ -258,4 +258,30 @@ void gs_kvfree_rcu(const void *p);
  */
 void gs_barrier(void);
 
+/**
+ * gs_pointers_waited() - count the calls that waited for want of memory
+ *
+ * Context: Any context.
+ * Return: calls of gs_kvfree_rcu() so far that got no page and waited for the
+ * grace period themselves.
+ */
+u64 gs_pointers_waited(void);
+
+/* Where gs_inject() makes an attempt to get memory fail. */
+enum gs_inject_point {
+	GS_INJECT_SHEAF,	/* a sheaf, or the page behind one */
+	GS_INJECT_PAGE,		/* a page for others' pointers */
+	GS_INJECT_SLAB,		/* a slab */
+};
+
+/**
+ * gs_inject() - make attempts to get memory fail, for tests
+ * @point: one of enum gs_inject_point
+ * @nr: how many of the next attempts; 0 for none any more
+ *
+ * Context: Any context.
+ * Return: 0, or -EINVAL if there is no such point.
+ */
+int gs_inject(unsigned int point, int nr);
+
 #endif /* _GRACESLAB_H */

@@ -9,11 +9,13 @@ use crate::cache::core::Hook;
 use crate::cache::core::{Core, Spec, ALL_FLAGS, HWCACHE_ALIGN, NAME_LEN, TYPESAFE_BY_RCU};
 use crate::cache::slab::Geometry;
 use crate::cache::{alloc, destroy, free, registry, shrink, stats};
+use crate::inject;
 use crate::rcu::{barrier, foreign};
 use crate::sys::{self, Gfp};
 use core::ptr::null_mut;
 use kernel::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
 use kernel::prelude::*;
+use kernel::sync::atomic::Relaxed;
 
 /// `struct gs_cache_args`.
 #[derive(Clone, Copy, Default)]
@@ -221,6 +223,20 @@ extern "C" fn gs_cache_zombies() -> c_uint {
 unsafe extern "C" fn gs_kvfree_rcu(p: *const c_void) {
     // SAFETY: By the interface's contract `p` is the caller's to free.
     unsafe { foreign::kvfree_rcu(p) }
+}
+
+#[no_mangle]
+extern "C" fn gs_pointers_waited() -> u64 {
+    foreign::WAITED.load(Relaxed)
+}
+
+#[no_mangle]
+extern "C" fn gs_inject(point: c_uint, nr: c_int) -> c_int {
+    if inject::arm(point, nr) {
+        0
+    } else {
+        EINVAL.to_errno()
+    }
 }
 
 #[no_mangle]

@@ -21,6 +21,8 @@ EXPORT_SYMBOL_GPL(gs_cache_tryget);
 EXPORT_SYMBOL_GPL(gs_cache_put);
 EXPORT_SYMBOL_GPL(gs_kvfree_rcu);
 EXPORT_SYMBOL_GPL(gs_barrier);
+EXPORT_SYMBOL_GPL(gs_pointers_waited);
+EXPORT_SYMBOL_GPL(gs_inject);
 
 /* For CBox, which is one pointer wide and does not know its cache. */
 void gs_object_free(void *obj);

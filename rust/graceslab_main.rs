@@ -16,6 +16,7 @@
 mod cache;
 mod capi;
 mod debugfs;
+mod inject;
 mod list;
 mod lock;
 mod own;

@@ -62,7 +62,10 @@ pub(crate) enum Misuse {
     AtomicKvfree,
 }
 
-#[allow(improper_ctypes, reason = "some of the kernel's structures are empty on some configurations")]
+#[allow(
+    improper_ctypes,
+    reason = "some of the kernel's structures are empty on some configurations"
+)]
 extern "C" {
     pub(crate) fn gs_sys_enter(area: *mut c_void) -> *mut c_void;
     pub(crate) fn gs_sys_leave(offset: usize);

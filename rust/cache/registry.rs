@@ -183,9 +183,7 @@ pub(crate) fn with_id<R>(id: u64, f: impl FnOnce(&Core) -> R) -> Option<R> {
 pub(crate) fn for_each(mut f: impl FnMut(&Core)) {
     let mut after = 0;
     loop {
-        let core = with(|r| {
-            r.first(|c| c.id > after && c.get())
-        });
+        let core = with(|r| r.first(|c| c.id > after && c.get()));
         if core.is_null() {
             return;
         }

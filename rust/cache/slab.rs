@@ -8,6 +8,7 @@
 
 use super::bits::{self, Tokens};
 use super::core::{self as cache, Core};
+use crate::inject;
 use crate::list::Link;
 use crate::sys::{self, Gfp, RcuHead};
 use crate::word::Word;
@@ -164,6 +165,9 @@ impl Slab {
     ///
     /// Context: as `gfp` allows.
     pub(crate) fn new(core: &Core, gfp: Gfp, node: i32) -> *mut Slab {
+        if inject::fails(inject::Point::Slab) {
+            return null_mut();
+        }
         // SAFETY: Plain allocations, initialised before they are published.
         unsafe {
             let mut n = core.geometry.objects as usize;

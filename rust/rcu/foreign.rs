@@ -9,6 +9,7 @@
 use super::domain::{Domain, Kind, FOREIGN};
 use super::queue::{self, Batch, Queue};
 use crate::cache::free;
+use crate::inject;
 use crate::percpu::Section;
 use crate::sys;
 use kernel::ffi::c_void;
@@ -92,10 +93,7 @@ unsafe fn push(index: usize, p: *mut u8) -> bool {
             }
         }
         drop(section);
-        // SAFETY: May be called in any context.
-        let bytes = unsafe { sys::gs_sys_page_size() } as usize;
-        // SAFETY: As above.
-        page = queue::new_batch(Batch::fitting(bytes), unsafe { sys::gs_sys_gfp_try() });
+        page = new_page();
         if page.is_null() {
             return false;
         }
@@ -106,6 +104,16 @@ unsafe fn push(index: usize, p: *mut u8) -> bool {
         unsafe { queue::free_batch(page) };
     }
     true
+}
+
+/// A page for pointers, or null. The caller may sleep.
+fn new_page() -> *mut Batch {
+    if inject::fails(inject::Point::Page) {
+        return core::ptr::null_mut();
+    }
+    // SAFETY: May be called in any context.
+    let (bytes, gfp) = unsafe { (sys::gs_sys_page_size() as usize, sys::gs_sys_gfp_try()) };
+    queue::new_batch(Batch::fitting(bytes), gfp)
 }
 
 /// Frees what a ripe batch of others' pointers holds, and the batch.

@@ -11,6 +11,7 @@ use super::cookie::Cookie;
 use super::domain::Domain;
 use super::epoch::Claim;
 use super::sheaf::Sheaf;
+use crate::inject;
 use crate::list::Link;
 use crate::percpu::{self, Counter, Cpu, SealedList, Section};
 use crate::sys;
@@ -39,6 +40,9 @@ pub(crate) fn null_batch() -> *mut Batch {
 ///
 /// Context: as `gfp` allows; never in NMI or with interrupts off by a free function.
 pub(crate) fn new_batch(cap: u32, gfp: sys::Gfp) -> *mut Batch {
+    if inject::fails(inject::Point::Sheaf) {
+        return null_mut();
+    }
     // SAFETY: The memory is of the size that `init` asks for, or null.
     unsafe {
         let p = sys::gs_sys_kmalloc(Batch::bytes(cap), gfp);
