@@ -130,7 +130,8 @@ impl Slab {
     }
 }
 
-/// Runs `main` against `others` in all ways, or those with so many preemptions.
+/// Runs `main` against `others` in all ways; or in those with so many preemptions, where all of
+/// them find nothing more and take long.
 fn model(
     preemptions: Option<usize>,
     slab: impl Fn() -> Slab + Send + Sync + 'static,
@@ -159,7 +160,6 @@ fn model(
 #[test]
 fn lister_and_two_freers() {
     model(
-        // More find nothing more, but take long.
         Some(4),
         || Slab::new([0, 0], LISTED),
         &[|s| s.free(LOW), |s| s.free(HIGH)],
@@ -185,7 +185,7 @@ fn lister_and_freer() {
 #[test]
 fn lister_that_comes_by() {
     model(
-        None,
+        Some(4),
         || Slab::new([0, 0], 0),
         &[|s| s.free(LOW), |s| s.free(HIGH)],
         |s| {
