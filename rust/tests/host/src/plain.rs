@@ -22,11 +22,6 @@ impl Word {
         self.0.load(Relaxed)
     }
 
-    /// Writes the word, without ordering.
-    pub fn store(&self, v: usize) {
-        self.0.store(v, Relaxed)
-    }
-
     /// Replaces the word.
     pub fn swap(&self, v: usize) -> usize {
         self.0.swap(v, SeqCst)

@@ -48,11 +48,6 @@ impl Word {
         self.atomic().load(Relaxed)
     }
 
-    /// Writes the word, without ordering.
-    pub fn store(&self, v: usize) {
-        self.atomic().store(v, Relaxed)
-    }
-
     /// Replaces the word, fully ordered.
     pub fn swap(&self, v: usize) -> usize {
         self.full(|a| a.swap(v, AcqRel))
