@@ -298,18 +298,11 @@ fn rcu_by_bits(core: &Core, obj: *mut u8) {
     };
     // Counted before it is published.
     core.domain.count_in(1);
-    let set = bits::set(slab.next(), slab.objects(), i);
-    if set.was_set || bits::test(slab.wait(), i) || bits::test(slab.free(), i) {
-        core.misuse(Misuse::DoubleFreeRcu, obj, None);
-        if !set.was_set {
-            // This one is taken back, unless the service has it by now.
-            let bit = !(1usize << (i % crate::word::BITS));
-            if slab.next()[i / crate::word::BITS].fetch_and(bit) & !bit == 0 {
-                // It has, and counts it.
-                return;
-            }
-        }
+    // Looked at first: once the bit is set, the service may promote it at any moment.
+    let elsewhere = bits::test(slab.wait(), i) || bits::test(slab.free(), i);
+    if elsewhere || bits::set(slab.next(), slab.objects(), i).was_set {
         core.domain.count_out(1);
+        core.misuse(Misuse::DoubleFreeRcu, obj, None);
         return;
     }
     if slab.tokens.acquire(bits::PENDING) {
