@@ -7,18 +7,22 @@ help:
 	@echo '              feed it with readers racing writers, unload with frees pending'
 	@echo 'make test     everything that CI runs; ends with one line of counts'
 	@echo 'make kunit    the KUnit suites, through the kernel'"'"'s kunit.py on UML'
+	@echo 'make vm-test  the real .ko files on x86_64 under virtme-ng'
 	@echo 'make modules KDIR=/path/to/kernel/build [ARCH=...]'
 	@echo '              build the modules against a kernel of yours, into build/'
 	@echo 'make modules_install KDIR=... [INSTALL_MOD_PATH=...]'
 	@echo 'make clean    remove build/ (kernels stay in the cache: see tools/kernel list)'
 	@echo
 	@echo 'KERNEL=7.2 or 7.3 picks the kernel series, LINUX_SRC=/path a source tree of yours.'
-	@echo 'Not built yet: make vm-test, make bench, make matrix.'
+	@echo 'Not built yet: make bench, make matrix.'
 
 run test kunit:
 	@tools/$@
 
-vm-test bench matrix:
+vm-test:
+	@tools/test guest-x86 kunit-ko-x86 run-x86 vm
+
+bench matrix:
 	@echo 'error: make $@ is not built yet; make test runs all tests there are' >&2; exit 1
 
 modules modules_install: kdir

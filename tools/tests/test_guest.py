@@ -13,10 +13,13 @@ KMSG = 'echo "<4>{}" >/dev/kmsg'
 class Guest(unittest.TestCase):
     """Each way in which a run can end."""
 
+    CONFIG = 'uml'
+    LIMIT = '3'  # seconds; it is up by then
+
     @classmethod
     def setUpClass(cls):
-        subprocess.run([TOOLS / 'kernel', 'build', 'uml'], check=True)
-        cls.kernel = subprocess.run([TOOLS / 'kernel', 'dir', 'uml'], check=True,
+        subprocess.run([TOOLS / 'kernel', 'build', cls.CONFIG], check=True)
+        cls.kernel = subprocess.run([TOOLS / 'kernel', 'dir', cls.CONFIG], check=True,
                                     capture_output=True, text=True).stdout.strip()
 
     def setUp(self):
@@ -61,7 +64,7 @@ class Guest(unittest.TestCase):
         self.assertIn('the guest ended before the command did', done.stderr)
 
     def test_time_limit(self):
-        done = self.guest('echo still here; sleep 60', '--timeout', '3')
+        done = self.guest('echo still here; sleep 60', '--timeout', self.LIMIT)
         self.assertEqual(done.returncode, 124, done.stderr)
         self.assertIn('time ran out', done.stderr)
         self.assertIn('| still here', done.stderr)
