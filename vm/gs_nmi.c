@@ -498,6 +498,18 @@ static int gs_run(int (*fn)(void *done), const struct cpumask *cpus)
 		}							\
 	} while (0)
 
+/* A worker that moves objects while they are counted can have them counted twice. */
+static void gs_settle(struct gs_cache_stats *stats, u64 live)
+{
+	int i;
+
+	for (i = 0; i < 50; i++) {
+		if (!gs_cache_stats(cache, stats) && stats->live == live)
+			return;
+		msleep(20);
+	}
+}
+
 static int gs_account(void)
 {
 	unsigned long frees = 0, frees_rcu = 0, allocs = 0, empty = 0;
@@ -517,7 +529,7 @@ static int gs_account(void)
 		have += side->have;
 	}
 	gs_cache_barrier(cache);
-	GS_CHECK(!gs_cache_stats(cache, &stats), "no statistics");
+	gs_settle(&stats, have);
 	GS_CHECK(stats.live == have, "%llu objects are out, and %lu are held",
 		 stats.live, have);
 	for_each_possible_cpu(cpu) {
@@ -528,7 +540,7 @@ static int gs_account(void)
 		memset(side, 0, sizeof(*side));
 	}
 	gs_cache_barrier(cache);
-	GS_CHECK(!gs_cache_stats(cache, &stats), "no statistics");
+	gs_settle(&stats, 0);
 	GS_CHECK(stats.live == 0, "%llu objects are out, and none is held",
 		 stats.live);
 	GS_CHECK(stats.queued == stats.done, "%llu deferred frees, %llu done",
