@@ -38,6 +38,7 @@ impl<C: Default> Sheaf<C> {
     ///
     /// `p` must be the caller's alone, aligned for a pointer and of [`Self::bytes`]`(cap)`.
     pub(crate) unsafe fn init(p: *mut u8, cap: u32) -> *mut Self {
+        const { assert!(core::mem::align_of::<C>() <= core::mem::align_of::<*mut u8>()) };
         let s = p.cast::<Self>();
         // SAFETY: By the function's requirements. INVARIANT: The sheaf is empty.
         unsafe {

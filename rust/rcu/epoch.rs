@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Waiting for work that others have already claimed, and for nothing that they claim later.
+//! Waiting for work that others have already claimed, whatever they claim later.
 //!
 //! As SRCU counts its readers: every claim goes to the counter of the current parity; a waiter
 //! waits until the other one's counter is zero, flips the parity, and waits for the old one's.
 //! Totals could not tell that: a later claim that ends early would hide an earlier one that has
-//! not.
+//! not. Claims that are made between the waiter's two steps are waited for as well, and at most one
+//! straggler of each claimer: the wait stays bounded.
 
 use crate::word::Word;
 
