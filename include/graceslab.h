@@ -34,15 +34,15 @@ struct gs_rcu_head {
 #define GS_TYPESAFE_BY_RCU	BIT(1)
 /* Charge slab pages to the allocating task's memory cgroup. */
 #define GS_ACCOUNT		BIT(2)
-/* Share slabs with other caches of the same geometry. */
+/* Share slabs with other caches of the same geometry. Not there yet: refused. */
 #define GS_MERGE		BIT(3)
-/* Guard bytes around each object, checked when it is freed. */
+/* Guard bytes around each object, checked when freed. Not there yet: refused. */
 #define GS_RED_ZONE		BIT(4)
-/* Fill free objects with a pattern, checked when they are allocated. */
+/* A pattern in free objects, checked when allocated. Not there yet: refused. */
 #define GS_POISON		BIT(5)
 /* One state byte per object: double and misdirected frees are caught. */
 #define GS_CONSISTENCY		BIT(6)
-/* Record who allocated and who freed each object. */
+/* Record who allocated and freed each object. Not there yet: refused. */
 #define GS_STORE_USER		BIT(7)
 
 /**

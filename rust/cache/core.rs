@@ -41,8 +41,8 @@ pub(crate) const TYPESAFE_BY_RCU: usize = 1 << 1;
 pub(crate) const ACCOUNT: usize = 1 << 2;
 /// See [`HWCACHE_ALIGN`].
 pub(crate) const CONSISTENCY: usize = 1 << 6;
-/// All flags that there are.
-pub(crate) const ALL_FLAGS: usize = (1 << 8) - 1;
+/// All flags that do something; the others of the header are refused.
+pub(crate) const ALL_FLAGS: usize = HWCACHE_ALIGN | TYPESAFE_BY_RCU | ACCOUNT | CONSISTENCY;
 
 /// [`Core::state`].
 pub(crate) const LIVE: u32 = 0;
