@@ -4,12 +4,15 @@
  * happen: other modules are used, CPUs come and go. Readers among them look at
  * what is published. When the module is unloaded, nothing may be missing.
  */
+#include <linux/cpu.h>
 #include <linux/delay.h>
+#include <linux/hrtimer.h>
 #include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/random.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/workqueue.h>
 
 #include <graceslab.h>
 
@@ -151,6 +154,94 @@ static int gs_churn_main(void *arg)
 	kfree(held);
 	return 0;
 }
+
+/* ---- frees that a CPU leaves behind ----------------------------------------- */
+
+#define GS_LEFT		4000
+
+static struct {
+	struct hrtimer timer;
+	struct gs_cache *cache;
+	unsigned int cpu;
+	unsigned int have, freed;
+	atomic_t done;
+	void *objs[GS_LEFT];
+} left;
+
+static void gs_left_dtor(void *p)
+{
+	atomic_inc(&left.done);
+}
+
+/* Defers a free every millisecond, up to the last one of its CPU. */
+static enum hrtimer_restart gs_left_fn(struct hrtimer *timer)
+{
+	if (raw_smp_processor_id() != left.cpu || left.freed == left.have)
+		return HRTIMER_NORESTART;
+	gs_cache_free_rcu(left.cache, left.objs[left.freed++]);
+	hrtimer_forward_now(timer, ms_to_ktime(1));
+	return HRTIMER_RESTART;
+}
+
+static long gs_left_start(void *unused)
+{
+	/* An interrupt asks for no memory: there have to be sheaves for it. */
+	while (left.freed < left.have / 4)
+		gs_cache_free_rcu(left.cache, left.objs[left.freed++]);
+	hrtimer_start(&left.timer, ms_to_ktime(1), HRTIMER_MODE_REL_PINNED_HARD);
+	return 0;
+}
+
+static void gs_left_run(void)
+{
+	int i, gone;
+
+	left.freed = 0;
+	atomic_set(&left.done, 0);
+	for (left.have = 0; left.have < GS_LEFT; left.have++) {
+		left.objs[left.have] = gs_cache_alloc(left.cache, GFP_KERNEL);
+		if (!left.objs[left.have])
+			break;
+	}
+	hrtimer_setup(&left.timer, gs_left_fn, CLOCK_MONOTONIC,
+		      HRTIMER_MODE_REL_PINNED_HARD);
+	work_on_cpu(left.cpu, gs_left_start, NULL);
+	msleep(200);
+	gone = remove_cpu(left.cpu);
+	hrtimer_cancel(&left.timer);
+
+	/* Nobody waits for them, and their CPU stays away until they are done. */
+	for (i = 0; i < 100 && atomic_read(&left.done) < left.freed; i++)
+		msleep(20);
+	pr_info("gs_churn: %u frees were left on CPU %u, %d of them done\n",
+		left.freed, left.cpu, atomic_read(&left.done));
+	if (!gone)
+		gone = add_cpu(left.cpu);
+	if (gone)
+		pr_err("gs_churn: CPU %u: %d\n", left.cpu, gone);
+	for (i = left.freed; i < left.have; i++)
+		gs_cache_free(left.cache, left.objs[i]);
+}
+
+static int leave_set(const char *val, const struct kernel_param *kp)
+{
+	struct gs_cache_args args = { .rcu_dtor = gs_left_dtor };
+	int ret = kstrtouint(val, 0, &left.cpu);
+
+	if (ret)
+		return ret;
+	if (!cpu_online(left.cpu))
+		return -EINVAL;
+	left.cache = gs_cache_create("gs_churn_left", 64, &args, 0);
+	if (IS_ERR(left.cache))
+		return PTR_ERR(left.cache);
+	gs_left_run();
+	return gs_cache_destroy(left.cache);
+}
+
+static const struct kernel_param_ops leave_ops = { .set = leave_set };
+module_param_cb(leave, &leave_ops, NULL, 0200);
+MODULE_PARM_DESC(leave, "Defer frees on this CPU and take it offline");
 
 static void gs_churn_stop(void)
 {
