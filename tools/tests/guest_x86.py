@@ -10,7 +10,7 @@ class GuestX86(test_guest.Guest):
     """What has to be the same on another machine."""
 
     CONFIG = 'x86'
-    LIMIT = '20'
+    LIMIT = '45'
 
 
 def load_tests(loader, _tests, _pattern):
