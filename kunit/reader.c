@@ -230,7 +230,7 @@ static void gs_reader_interrupted(struct kunit *test)
 	struct gs_race *race = gs_race_start(test);
 	struct gs_reader_irq *irq;
 	unsigned int n = 0;
-	u64 end;
+	u64 end, limit;
 
 	irq = kunit_kzalloc(test, sizeof(*irq), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, irq);
@@ -245,7 +245,12 @@ static void gs_reader_interrupted(struct kunit *test)
 		      HRTIMER_MODE_REL_PINNED_HARD);
 
 	end = ktime_get_ns() + GS_READER_MS * NSEC_PER_MSEC;
-	while (ktime_get_ns() < end) {
+	limit = ktime_get_ns() + (u64)GS_WAIT_MS * NSEC_PER_MSEC;
+	/* Until enough has happened, however slow the machine is. */
+	while (ktime_get_ns() < end ||
+	       ((READ_ONCE(irq->hits) <= 100 ||
+		 atomic_read(&race->swaps) <= 100) &&
+		ktime_get_ns() < limit)) {
 		rcu_read_lock();
 		WRITE_ONCE(irq->inside, true);
 		/* Sections as long as several ticks of the timer. */
