@@ -107,6 +107,7 @@ mod tests {
     #[test]
     fn gs_rust_cache_align() -> Result {
         let own = cache::<Aligned>(c"gs_rust_align_own", 0)?;
+        let checked = cache::<Aligned>(c"gs_rust_align_checked", FLAGS[2])?;
         let more = Cache::<Aligned>::new(
             c"gs_rust_align_more",
             Args {
@@ -121,7 +122,7 @@ mod tests {
                 ..Args::default()
             },
         )?;
-        for (cache, align) in [(own, 64), (more, 512), (less, 64)] {
+        for (cache, align) in [(own, 64), (checked, 64), (more, 512), (less, 64)] {
             let mut boxes = KVec::new();
             for i in 0..40 {
                 boxes.push(cache.alloc(Aligned([i; 24]), GFP_KERNEL)?, GFP_KERNEL)?;

@@ -5,6 +5,7 @@
 use crate::support::{
     spin,
     wait_until,
+    zombies,
     Probe,
     Tally,
     Threads,
@@ -14,11 +15,20 @@ use crate::support::{
 use graceslab::{
     Args,
     CBox,
-    Cache, //
+    Cache,
+    RcuBox,
+    StaticCache, //
 };
 use kernel::{
     prelude::*,
-    sync::rcu, //
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        rcu,
+        Arc, //
+    }, //
 };
 
 /// A cache of probes with these flags, and so many of them.
@@ -54,6 +64,94 @@ impl Drop for Link {
             next.free_rcu();
         }
     }
+}
+
+/// Its drop makes others in the same cache: one that is dropped at once, and one whose free is
+/// deferred, with a generation less.
+struct Parent {
+    generations: usize,
+    _probe: Probe<64>,
+}
+
+/// Numbers of [`Parent`]s.
+static BORN: Atomic<usize> = Atomic::new(0);
+static PARENTS_TALLY: Tally<64> = Tally::new();
+
+graceslab::static_cache! {
+    static PARENTS: Cache<Parent> = c"gs_rust_parents";
+    static CHECKED_PARENTS: Cache<Parent> = c"gs_rust_checked_parents", Args {
+        flags: graceslab::flags::CONSISTENCY,
+        ..Args::new()
+    };
+}
+
+/// Which of the two is in use.
+static CHECKED: Atomic<bool> = Atomic::new(false);
+
+impl Parent {
+    fn parents() -> &'static StaticCache<Self> {
+        if CHECKED.load(Relaxed) {
+            &CHECKED_PARENTS
+        } else {
+            &PARENTS
+        }
+    }
+
+    fn born(generations: usize) -> Option<CBox<Self>> {
+        let probe = Probe::new(&PARENTS_TALLY, BORN.fetch_add(1, Relaxed));
+        let parent = Parent {
+            generations,
+            _probe: probe,
+        };
+        Self::parents().alloc(parent, GFP_KERNEL).ok()
+    }
+}
+
+impl Drop for Parent {
+    fn drop(&mut self) {
+        if let Some(generations) = self.generations.checked_sub(1) {
+            drop(Parent::born(generations));
+            Parent::born(generations)
+                .into_iter()
+                .for_each(CBox::free_rcu);
+        }
+    }
+}
+
+/// One of a search tree of boxes, which drops those below it.
+struct Node {
+    probe: Probe<100>,
+    below: [Option<CBox<Node>>; 2],
+}
+
+impl Node {
+    /// Puts `node` in its place.
+    fn insert(&mut self, node: CBox<Node>) {
+        match &mut self.below[usize::from(node.probe.key > self.probe.key)] {
+            Some(below) => below.insert(node),
+            place => *place = Some(node),
+        }
+    }
+
+    /// How many there are from here down, all of them alive and in order.
+    fn count(&self, keys: core::ops::Range<usize>) -> Option<usize> {
+        let key = self.probe.key;
+        if !self.probe.is_alive() || !keys.contains(&key) {
+            return None;
+        }
+        let [left, right] = &self.below;
+        let left = left.as_ref().map_or(Some(0), |n| n.count(keys.start..key));
+        let right = right
+            .as_ref()
+            .map_or(Some(0), |n| n.count(key + 1..keys.end));
+        Some(left? + 1 + right?)
+    }
+}
+
+/// One that keeps the cache that it is from.
+struct Member {
+    _club: Arc<Cache<Member>>,
+    _probe: Probe<3>,
 }
 
 #[kunit_tests(gs_rust_drops)]
@@ -188,6 +286,131 @@ mod tests {
             }
             assert_eq!(cache.destroy(), Ok(()));
             assert!(TALLY.once_each(12));
+        }
+        Ok(())
+    }
+
+    /// A tree, or what was cut from one, is there for its readers as a whole, and dropped as one.
+    #[test]
+    fn gs_rust_drops_tree() -> Result {
+        static TALLY: Tally<100> = Tally::new();
+
+        for flags in FLAGS {
+            TALLY.reset();
+            let cache = Cache::<Node>::new(
+                c"gs_rust_tree",
+                Args {
+                    flags,
+                    ..Args::default()
+                },
+            )?;
+            let node = |key| {
+                let probe = Probe::new(&TALLY, key);
+                let below = [None, None];
+                cache.alloc(Node { probe, below }, GFP_KERNEL)
+            };
+            // In the order of multiples of 37, it is a tree of many levels.
+            let mut root = node(0)?;
+            for n in 1..100 {
+                root.insert(node(n * 37 % 100)?);
+            }
+            assert_eq!(root.count(0..100), Some(100));
+            assert_eq!(cache.stats().live, 100);
+            let [_, right] = &mut root.below;
+            let cut = right.as_mut().and_then(|right| right.below[0].take());
+            let rest = root.count(0..100);
+            assert_eq!(rest, Some(64));
+            drop(cut);
+            assert_eq!((TALLY.total(), cache.stats().live), (36, 64));
+
+            let root = RcuBox::from(root);
+            let guard = rcu::read_lock();
+            let seen = root.with_rcu(&guard);
+            drop(root);
+            spin(LONG);
+            let count = seen.count(0..100);
+            drop(guard);
+            assert_eq!(count, rest);
+            assert_eq!(cache.destroy(), Ok(()));
+            assert!(TALLY.once_each(100));
+        }
+        Ok(())
+    }
+
+    /// A drop, after a grace period or not, allocates from its own cache, and frees to it.
+    #[test]
+    fn gs_rust_drops_allocate() -> Result {
+        for checked in [false, true] {
+            CHECKED.store(checked, Relaxed);
+            PARENTS_TALLY.reset();
+            BORN.store(0, Relaxed);
+            let guard = Parent::parents().init()?;
+            drop(Parent::born(4));
+            Parent::born(4).into_iter().for_each(CBox::free_rcu);
+            // A generation takes a barrier.
+            for _ in 0..6 {
+                Parent::parents().barrier();
+            }
+            let born = BORN.load(Relaxed);
+            assert_eq!(born, 2 * 31);
+            assert!(PARENTS_TALLY.once_each(born));
+            assert_eq!(Parent::parents().stats().live, 0);
+            assert_eq!(guard.destroy(), Ok(()));
+        }
+        Ok(())
+    }
+
+    /// It does so while the cache goes: then there is nothing to allocate from.
+    #[test]
+    fn gs_rust_drops_allocate_late() -> Result {
+        for checked in [false, true] {
+            CHECKED.store(checked, Relaxed);
+            PARENTS_TALLY.reset();
+            BORN.store(0, Relaxed);
+            let guard = Parent::parents().init()?;
+            Parent::born(3).into_iter().for_each(CBox::free_rcu);
+            assert_eq!(guard.destroy(), Ok(()));
+            assert!(PARENTS_TALLY.once_each(BORN.load(Relaxed)));
+        }
+        Ok(())
+    }
+
+    /// The last one to have a cache is an object of it, which is dropped: the cache goes first,
+    /// then the object.
+    #[test]
+    fn gs_rust_drops_own_cache() -> Result {
+        static TALLY: Tally<3> = Tally::new();
+
+        let before = zombies();
+        for flags in FLAGS {
+            TALLY.reset();
+            let club = Arc::new(
+                Cache::<Member>::new(
+                    c"gs_rust_club",
+                    Args {
+                        flags,
+                        ..Args::default()
+                    },
+                )?,
+                GFP_KERNEL,
+            )?;
+            let member = |key| {
+                let member = Member {
+                    _club: club.clone(),
+                    _probe: Probe::new(&TALLY, key),
+                };
+                club.alloc(member, GFP_KERNEL)
+            };
+            let (a, b, c) = (member(0)?, member(1)?, member(2)?);
+            a.free_rcu();
+            club.barrier();
+            drop(club);
+            drop(b);
+            assert_eq!((TALLY.total(), zombies()), (2, before));
+            // In this one the cache is destroyed, while the object is there still.
+            drop(c);
+            assert!(TALLY.once_each(3));
+            assert!(wait_until(|| zombies() == before));
         }
         Ok(())
     }

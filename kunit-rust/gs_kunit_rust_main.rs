@@ -16,8 +16,10 @@ mod drops;
 mod kvfree;
 mod order;
 mod pin;
+mod published;
 mod rcu;
 mod rcubox;
+mod static_cache;
 mod support;
 
 module! {

@@ -2,9 +2,16 @@
 
 //! The kernel's boxes and vectors are freed after a grace period.
 
+use crate::support::{
+    comes_back,
+    Attempt,
+    Failing,
+    BLOCK, //
+};
 use core::mem::MaybeUninit;
 use graceslab::{
     kvfree_rcu,
+    try_kvfree_rcu,
     KvFree, //
 };
 use kernel::{
@@ -12,15 +19,11 @@ use kernel::{
         KVVec,
         VVec, //
     },
-    bindings,
-    prelude::*, //
+    prelude::*,
+    sync::rcu, //
 };
 
-/// Memory that is looked for when it has not come back.
-const SIZE: usize = 1 << 20;
-const ROUNDS: usize = 96;
-
-type Block = [u8; SIZE];
+type Block = [u8; BLOCK];
 type Uninit<T> = MaybeUninit<T>;
 
 /// A pointer that is dangling, but to more than the address 16.
@@ -32,24 +35,37 @@ struct Aligned(#[expect(dead_code)] u8);
 #[repr(align(4096))]
 struct Nothing;
 
-/// Bytes of memory that can be had.
-fn available() -> usize {
-    // SAFETY: No requirements.
-    unsafe { bindings::si_mem_available() as usize * kernel::page::PAGE_SIZE }
+/// Frees many, by the one way and by the other; whether their memory came back.
+fn both_come_back<P: KvFree>(make: impl Fn() -> Result<P>) -> Result<bool> {
+    let may_sleep = comes_back(|| {
+        kvfree_rcu(make()?);
+        Ok(())
+    })?;
+    let may_not = comes_back(|| {
+        let p = make()?;
+        let guard = rcu::read_lock();
+        let left = try_kvfree_rcu(p, GFP_NOWAIT | __GFP_NOWARN).err();
+        drop(guard);
+        left.map_or(Ok(()), |_| Err(ENOMEM))
+    })?;
+    Ok(may_sleep && may_not)
 }
 
-/// Makes and frees many; whether their memory came back. What else the kernel does with memory
-/// is less than half of it.
-fn comes_back<P: KvFree>(make: impl Fn() -> Result<P>) -> Result<bool> {
-    graceslab::barrier();
-    let before = available();
-    for i in 0..ROUNDS {
-        kvfree_rcu(make()?);
-        if i % 16 == 15 {
-            graceslab::barrier();
+/// Has something refused where there is no memory, and what was not; the former as it is now.
+fn refused<P: KvFree>(make: impl Fn(usize) -> Result<P>) -> Result<P> {
+    let _failing = Failing::new(&[
+        Attempt::Page,
+        Attempt::CachedPage,
+        Attempt::Reserve,
+        Attempt::Wrapper,
+    ]);
+    // What room there is in pages that were there before is used up first.
+    for n in 0..10_000 {
+        if let Err(p) = try_kvfree_rcu(make(n)?, GFP_NOWAIT) {
+            return Ok(p);
         }
     }
-    Ok(available() + ROUNDS * SIZE / 2 > before)
+    Err(EIO)
 }
 
 #[kunit_tests(gs_rust_kvfree)]
@@ -58,13 +74,13 @@ mod tests {
 
     #[test]
     fn gs_rust_kvfree_boxes() -> Result {
-        assert!(comes_back(|| Ok(KBox::<Uninit<Block>>::new_uninit(
+        assert!(both_come_back(|| Ok(KBox::<Uninit<Block>>::new_uninit(
             GFP_KERNEL
         )?))?);
-        assert!(comes_back(|| Ok(VBox::<Uninit<Block>>::new_uninit(
+        assert!(both_come_back(|| Ok(VBox::<Uninit<Block>>::new_uninit(
             GFP_KERNEL
         )?))?);
-        assert!(comes_back(|| Ok(KVBox::<Uninit<Block>>::new_uninit(
+        assert!(both_come_back(|| Ok(KVBox::<Uninit<Block>>::new_uninit(
             GFP_KERNEL
         )?))?);
         Ok(())
@@ -72,14 +88,14 @@ mod tests {
 
     #[test]
     fn gs_rust_kvfree_vectors() -> Result {
-        assert!(comes_back(|| Ok(KVec::<u8>::with_capacity(
-            SIZE, GFP_KERNEL
+        assert!(both_come_back(|| Ok(KVec::<u8>::with_capacity(
+            BLOCK, GFP_KERNEL
         )?))?);
-        assert!(comes_back(|| Ok(VVec::<u8>::with_capacity(
-            SIZE, GFP_KERNEL
+        assert!(both_come_back(|| Ok(VVec::<u8>::with_capacity(
+            BLOCK, GFP_KERNEL
         )?))?);
-        assert!(comes_back(|| Ok(KVVec::<u8>::with_capacity(
-            SIZE, GFP_KERNEL
+        assert!(both_come_back(|| Ok(KVVec::<u8>::with_capacity(
+            BLOCK, GFP_KERNEL
         )?))?);
         Ok(())
     }
@@ -115,6 +131,51 @@ mod tests {
         kvfree_rcu(KVec::from_elem(Nothing, 3, GFP_KERNEL)?);
         kvfree_rcu(VVec::from_elem(Nothing, 3, GFP_KERNEL)?);
         kvfree_rcu(KVVec::from_elem(Nothing, 3, GFP_KERNEL)?);
+        graceslab::barrier();
+        Ok(())
+    }
+    /// Nor where it is to be queued without sleeping, even where there is no memory for that.
+    #[test]
+    fn gs_rust_kvfree_try_nothing() -> Result {
+        // There is no room anywhere.
+        drop(refused(|_| Ok(KBox::new(0u64, GFP_KERNEL)?))?);
+        drop(refused(|_| Ok(VVec::from_elem(0u8, 1, GFP_KERNEL)?))?);
+        let _failing = Failing::new(&[
+            Attempt::Page,
+            Attempt::CachedPage,
+            Attempt::Reserve,
+            Attempt::Wrapper,
+        ]);
+        assert!(try_kvfree_rcu(KVec::<Aligned>::new(), GFP_NOWAIT).is_ok());
+        assert!(try_kvfree_rcu(KVVec::<u8>::new(), GFP_NOWAIT).is_ok());
+        assert!(try_kvfree_rcu(KBox::new(Nothing, GFP_KERNEL)?, GFP_NOWAIT).is_ok());
+        let nothings = VVec::from_elem(Nothing, 3, GFP_KERNEL)?;
+        assert!(try_kvfree_rcu(nothings, GFP_NOWAIT).is_ok());
+        Ok(())
+    }
+
+    /// What is refused comes back as it was, and can be used, dropped, or given again.
+    #[test]
+    fn gs_rust_kvfree_refused() -> Result {
+        let mut numbers = refused(|n| {
+            let mut numbers = KVVec::with_capacity(100 + n, GFP_KERNEL)?;
+            numbers.extend_from_slice(&[n, !n], GFP_KERNEL)?;
+            Ok(numbers)
+        })?;
+        let n = numbers[0];
+        assert_eq!(numbers[..], [n, !n]);
+        assert!(numbers.capacity() >= 100 + n);
+        let first = numbers.as_ptr();
+        numbers.push(n + 1, GFP_KERNEL)?;
+        assert_eq!(numbers.as_ptr(), first);
+        assert!(try_kvfree_rcu(numbers, GFP_KERNEL).is_ok());
+
+        let number = refused(|n| Ok(KBox::new(n, GFP_KERNEL)?))?;
+        assert!(*number < 10_000);
+        kvfree_rcu(number);
+        let number = refused(|n| Ok(VBox::new([n; 2], GFP_KERNEL)?))?;
+        assert_eq!(number[0], number[1]);
+        drop(number);
         graceslab::barrier();
         Ok(())
     }

@@ -3,9 +3,13 @@
 //! What the suites share: objects that count their drops, waiting, threads.
 
 use core::{
-    ffi::c_uint,
+    ffi::{
+        c_int,
+        c_uint, //
+    },
     ptr::NonNull, //
 };
+use graceslab::flags;
 use kernel::{
     bindings,
     prelude::*,
@@ -27,6 +31,7 @@ use kernel::{
 
 extern "C" {
     fn gs_cache_zombies() -> c_uint;
+    fn gs_inject(point: c_uint, nr: c_int) -> c_int;
 }
 
 /// Longer than a batch stays open, with a grace period on top: what is not held up has come back.
@@ -35,13 +40,82 @@ pub(crate) const LONG: Delta = Delta::from_millis(60);
 /// Nothing that a test waits for takes this long.
 const LIMIT: Delta = Delta::from_millis(10_000);
 
-/// Whether the tests of a kind are made without or with checks.
-pub(crate) const FLAGS: [usize; 2] = [0, graceslab::flags::CONSISTENCY];
+/// The tests of a kind are made without checks, with the one that costs least, and with all.
+pub(crate) const FLAGS: [usize; 3] = [
+    0,
+    flags::CONSISTENCY,
+    flags::CONSISTENCY | flags::RED_ZONE | flags::POISON | flags::STORE_USER,
+];
 
 /// Destroyed caches that still have objects out.
 pub(crate) fn zombies() -> u32 {
     // SAFETY: No requirements.
     unsafe { gs_cache_zombies() }
+}
+
+/// Attempts to get memory that can be made to fail: `enum gs_inject_point` of the header.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(crate) enum Attempt {
+    Page = 1,
+    Slab = 2,
+    CachedPage = 3,
+    Reserve = 4,
+    Wrapper = 5,
+}
+
+/// Makes attempts fail until dropped.
+pub(crate) struct Failing<'a>(&'a [Attempt]);
+
+impl<'a> Failing<'a> {
+    pub(crate) fn new(attempts: &'a [Attempt]) -> Self {
+        Self::some(attempts, c_int::MAX)
+    }
+
+    /// Only the next `nr` of each.
+    pub(crate) fn some(attempts: &'a [Attempt], nr: i32) -> Self {
+        let this = Self(attempts);
+        this.arm(nr);
+        this
+    }
+
+    fn arm(&self, nr: c_int) {
+        for &attempt in self.0 {
+            // SAFETY: No requirements.
+            unsafe { gs_inject(attempt as c_uint, nr) };
+        }
+    }
+}
+
+impl Drop for Failing<'_> {
+    fn drop(&mut self) {
+        self.arm(0);
+    }
+}
+
+/// Bytes of memory that is looked for when it has not come back.
+pub(crate) const BLOCK: usize = 1 << 20;
+
+/// Bytes of memory that can be had.
+fn available() -> usize {
+    // SAFETY: No requirements.
+    unsafe { bindings::si_mem_available() as usize * kernel::page::PAGE_SIZE }
+}
+
+/// Has `give` give a [`BLOCK`] to be freed, many times; whether their memory came back. What else
+/// the kernel does with memory is less than half of it.
+pub(crate) fn comes_back(mut give: impl FnMut() -> Result) -> Result<bool> {
+    const ROUNDS: usize = 96;
+
+    graceslab::barrier();
+    let before = available();
+    for i in 0..ROUNDS {
+        give()?;
+        if i % 16 == 15 {
+            graceslab::barrier();
+        }
+    }
+    Ok(available() + ROUNDS * BLOCK / 2 > before)
 }
 
 /// Keeps the CPU for a while, as may be done in a read-side section.

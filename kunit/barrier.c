@@ -57,7 +57,9 @@ static void gs_barrier_all_back(struct kunit *test)
 	struct gs_cache_stats stats;
 	struct gs_thread *thread;
 	struct gs_node *list, *off;
-	unsigned int total = 0;
+	bool held = gs_can_hold_reader();
+	unsigned int total = 0, pending = 0;
+	struct gs_reader *reader = NULL;
 	unsigned long flags;
 	struct gs_cache *c;
 	int cpu, i;
@@ -73,6 +75,8 @@ static void gs_barrier_all_back(struct kunit *test)
 		thread = gs_thread_run(test, gs_other_cpu(cpu),
 				       gs_barrier_queue, &remote);
 		gs_thread_join(test, thread);
+		if (held)
+			reader = gs_reader_hold(test, NULL, NULL);
 		gs_list_free_rcu(c, list);
 		local_irq_save(flags);
 		gs_list_free_rcu(c, off);
@@ -81,13 +85,17 @@ static void gs_barrier_all_back(struct kunit *test)
 
 		stats = gs_test_stats(test, c);
 		KUNIT_EXPECT_EQ(test, stats.queued, total);
-		KUNIT_EXPECT_LT(test, stats.done, total);
+		pending += stats.done < total;
+		if (held)
+			gs_reader_release(test, reader);
 		gs_cache_barrier(c);
 		KUNIT_EXPECT_EQ(test, gs_test_stats(test, c).done, total);
 		if (param->args)
 			KUNIT_EXPECT_EQ(test, atomic_read(&gs_barrier_dtors),
 					total);
 	}
+	/* Without a reader, whoever looks may come late. */
+	KUNIT_EXPECT_GE(test, pending, held ? ARRAY_SIZE(nr) : 1);
 	KUNIT_EXPECT_EQ(test, gs_test_stats(test, c).live, 0);
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
 }
@@ -182,7 +190,8 @@ static void gs_barrier_not_prolonged(struct kunit *test)
 		if (before.done == before.queued)
 			fsleep(100);
 	}
-	KUNIT_EXPECT_EQ(test, grown, 4);
+	/* One of each kind at least, however slow the machine. */
+	KUNIT_EXPECT_GE(test, grown, 2);
 	gs_thread_stop(test, thread);
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
 }

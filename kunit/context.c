@@ -19,6 +19,9 @@
 
 #include "gs_kunit.h"
 
+#define GS_CONTEXT_DEBUG \
+	(GS_RED_ZONE | GS_POISON | GS_CONSISTENCY | GS_STORE_USER)
+
 #define GS_RING		48
 #define GS_RING_SIZE	64
 #define GS_CALLER_STEPS	600	/* steps in one stay in a context */
@@ -165,15 +168,19 @@ static const struct gs_caller_param {
 } gs_caller_params[] = {
 	{ "task", gs_call_task, 0 },
 	{ "task_consistency", gs_call_task, GS_CONSISTENCY },
+	{ "task_debug", gs_call_task, GS_CONTEXT_DEBUG },
 	{ "preemption_off", gs_call_preempt_off, 0 },
 	{ "softirqs_off", gs_call_bh_off, GS_CONSISTENCY },
 	{ "interrupts_off", gs_call_irqs_off, 0 },
 	{ "interrupts_off_consistency", gs_call_irqs_off, GS_CONSISTENCY },
+	{ "interrupts_off_debug", gs_call_irqs_off, GS_CONTEXT_DEBUG },
 	{ "raw_lock", gs_call_raw_lock, 0 },
 	{ "raw_lock_consistency", gs_call_raw_lock, GS_CONSISTENCY },
 	{ "raw_lock_interrupts_off", gs_call_raw_lock_irq, 0 },
 	{ "raw_lock_interrupts_off_consistency", gs_call_raw_lock_irq,
 	  GS_CONSISTENCY },
+	{ "raw_lock_interrupts_off_debug", gs_call_raw_lock_irq,
+	  GS_CONTEXT_DEBUG },
 	{ "reader", gs_call_reader, 0 },
 	{ "reader_consistency", gs_call_reader, GS_CONSISTENCY },
 };
@@ -311,10 +318,14 @@ static const struct gs_visitor_param {
 	{ "hardirq", gs_hardirq_start, NULL, gs_hardirq_end, 0 },
 	{ "hardirq_consistency", gs_hardirq_start, NULL, gs_hardirq_end,
 	  GS_CONSISTENCY },
+	{ "hardirq_debug", gs_hardirq_start, NULL, gs_hardirq_end,
+	  GS_CONTEXT_DEBUG },
 	{ "irq_work", gs_irq_work_start, gs_irq_work_invite, gs_irq_work_end,
 	  0 },
 	{ "irq_work_consistency", gs_irq_work_start, gs_irq_work_invite,
 	  gs_irq_work_end, GS_CONSISTENCY },
+	{ "irq_work_debug", gs_irq_work_start, gs_irq_work_invite,
+	  gs_irq_work_end, GS_CONTEXT_DEBUG },
 };
 
 KUNIT_ARRAY_PARAM_DESC(gs_visitor, gs_visitor_params, name);

@@ -4,6 +4,7 @@
  * gs_cache_free_rcu(), and for no other: after the grace period, before the
  * object is used again, and where it may sleep.
  */
+#include <linux/err.h>
 #include <linux/irqflags.h>
 #include <linux/kthread.h>
 #include <linux/rcupdate.h>
@@ -313,6 +314,64 @@ static void gs_dtor_queues(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&total), 12);
 }
 
+/* A destructor that destroys another cache, with a free of that pending. */
+struct gs_dtor_owner {
+	struct gs_cache *owned;
+	void *obj;
+	atomic_t *total;
+};
+
+static atomic_t gs_dtor_owned;
+
+static void gs_dtor_owned_call(void *obj)
+{
+	atomic_inc(&gs_dtor_owned);
+}
+
+static void gs_dtor_owner_call(void *obj)
+{
+	struct gs_dtor_owner *owner = obj;
+
+	gs_cache_free_rcu(owner->owned, owner->obj);
+	gs_cache_barrier(owner->owned);
+	if (gs_cache_destroy(owner->owned) == 0)
+		atomic_inc(owner->total);
+}
+
+static void gs_dtor_owns_cache(struct kunit *test)
+{
+	static const struct gs_cache_args args = {
+		.rcu_dtor = gs_dtor_owner_call,
+	};
+	static const struct gs_cache_args owned = {
+		.rcu_dtor = gs_dtor_owned_call,
+	};
+	atomic_t total = ATOMIC_INIT(0);
+	struct gs_dtor_owner *owner;
+	char name[24];
+	struct gs_cache *c;
+	int i;
+
+	atomic_set(&gs_dtor_owned, 0);
+	c = gs_test_cache(test, "gs_dtor", sizeof(*owner), &args,
+			  gs_param_flags(test));
+	for (i = 0; i < 3; i++) {
+		owner = gs_cache_alloc(c, GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, owner);
+		owner->total = &total;
+		scnprintf(name, sizeof(name), "gs_dtor_owned_%d", i);
+		owner->owned = gs_cache_create(name, 40, &owned,
+					       gs_param_flags(test));
+		KUNIT_ASSERT_FALSE(test, IS_ERR(owner->owned));
+		owner->obj = gs_cache_alloc(owner->owned, GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, owner->obj);
+		gs_cache_free_rcu(c, owner);
+	}
+	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&total), 3);
+	KUNIT_EXPECT_EQ(test, atomic_read(&gs_dtor_owned), 3);
+}
+
 static struct kunit_case gs_dtor_cases[] = {
 	KUNIT_CASE_PARAM(gs_dtor_once_each, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_dtor_irqs_off, gs_flags_gen_params),
@@ -321,6 +380,7 @@ static struct kunit_case gs_dtor_cases[] = {
 	KUNIT_CASE_PARAM(gs_dtor_by_itself, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_dtor_before_reuse, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_dtor_queues, gs_flags_gen_params),
+	KUNIT_CASE_PARAM(gs_dtor_owns_cache, gs_flags_gen_params),
 	{}
 };
 

@@ -48,6 +48,18 @@
 /* The next number of one sequence: smaller means earlier, whatever the CPU. */
 int gs_stamp(void);
 
+/* Contexts */
+
+/* Calls a function in a context, and returns when it has returned. */
+struct gs_place {
+	const char *name;
+	void (*call)(void (*fn)(void *data), void *data);
+};
+
+/* For KUNIT_CASE_PARAM(): each case once in each of them. */
+const void *gs_places_gen_params(struct kunit *test, const void *prev,
+				 char *desc);
+
 /* Caches */
 
 struct gs_flags_param {
@@ -67,6 +79,8 @@ struct gs_cache *gs_test_cache(struct kunit *test, const char *name,
 int gs_test_destroy(struct kunit *test, struct gs_cache *c);
 struct gs_cache_stats gs_test_stats(struct kunit *test, struct gs_cache *c);
 u64 gs_test_pending(struct kunit *test, struct gs_cache *c);
+/* Frees objects of it until one is seen to be pending; false if none ever is. */
+bool gs_test_keep_pending(struct kunit *test, struct gs_cache *c);
 
 /* Objects that hold themselves together, so that a test needs no array. */
 struct gs_node {
@@ -91,6 +105,9 @@ bool gs_filled(const void *obj, size_t size, u32 key);
 /* An array of the test's own that kmalloc might be too small for. */
 void *gs_test_array(struct kunit *test, size_t nr, size_t size);
 
+/* Pages that nobody uses, those included that CPUs keep for their next user. */
+unsigned long gs_free_pages(void);
+
 /* Threads */
 
 struct gs_thread;
@@ -107,6 +124,8 @@ struct gs_thread *gs_thread_run(struct kunit *test, int cpu,
 void gs_thread_join(struct kunit *test, struct gs_thread *thread);
 /* Ask @fn to return and wait until it has. */
 void gs_thread_stop(struct kunit *test, struct gs_thread *thread);
+/* Wait until each of them sleeps, for longer than any short sleep takes. */
+bool gs_threads_wait(struct gs_thread **threads, unsigned int nr);
 
 /* Readers */
 
@@ -137,9 +156,13 @@ int gs_reader_release(struct kunit *test, struct gs_reader *reader);
 
 /* Interrupts */
 
+/* Allocators sleep on their locks, or lockdep sees to it as if they did. */
+#define GS_LOCKS_SLEEP							\
+	(IS_ENABLED(CONFIG_PREEMPT_RT) ||				\
+	 IS_ENABLED(CONFIG_PROVE_RAW_LOCK_NESTING))
+
 /* For interrupts, and other places where an allocation may not sleep. */
-#define GS_GFP_ATOMIC							\
-	(IS_ENABLED(CONFIG_PREEMPT_RT) ? __GFP_NOWARN : GFP_ATOMIC)
+#define GS_GFP_ATOMIC	(GS_LOCKS_SLEEP ? __GFP_NOWARN : GFP_ATOMIC)
 
 /*
  * For the end of a timer's function that was entered at @entered: again after

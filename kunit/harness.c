@@ -10,6 +10,7 @@
 #include <linux/sched.h>
 #include <linux/sched/task.h>
 #include <linux/timekeeping.h>
+#include <linux/vmstat.h>
 
 #include "gs_kunit.h"
 
@@ -25,6 +26,8 @@ int gs_stamp(void)
 static const struct gs_flags_param gs_flags_params[] = {
 	{ "plain", 0 },
 	{ "consistency", GS_CONSISTENCY },
+	/* Not poison, which some caches cannot have. */
+	{ "debug", GS_CONSISTENCY | GS_RED_ZONE | GS_STORE_USER },
 };
 
 const void *gs_flags_gen_params(struct kunit *test, const void *prev,
@@ -83,6 +86,19 @@ u64 gs_test_pending(struct kunit *test, struct gs_cache *c)
 	struct gs_cache_stats stats = gs_test_stats(test, c);
 
 	return stats.queued - stats.done;
+}
+
+bool gs_test_keep_pending(struct kunit *test, struct gs_cache *c)
+{
+	int i;
+
+	/* What comes back meanwhile is followed by more. */
+	for (i = 0; i < 100; i++) {
+		if (gs_test_pending(test, c))
+			return true;
+		gs_list_free_rcu(c, gs_test_list(test, c, 1, NULL));
+	}
+	return false;
 }
 
 struct gs_node *gs_test_list(struct kunit *test, struct gs_cache *c,
@@ -206,6 +222,31 @@ int gs_other_cpu(int cpu)
 	return other < nr_cpu_ids ? other : cpu;
 }
 
+static unsigned long gs_zone_free(struct zone *zone)
+{
+	unsigned long pages = zone_page_state_snapshot(zone, NR_FREE_PAGES);
+	int cpu;
+
+	for_each_online_cpu(cpu)
+		pages += READ_ONCE(per_cpu_ptr(zone->per_cpu_pageset, cpu)->count);
+	return pages;
+}
+
+unsigned long gs_free_pages(void)
+{
+	unsigned long pages = 0;
+	int node, i;
+
+	for_each_online_node(node)
+		for (i = 0; i < MAX_NR_ZONES; i++) {
+			struct zone *zone = &NODE_DATA(node)->node_zones[i];
+
+			if (populated_zone(zone))
+				pages += gs_zone_free(zone);
+		}
+	return pages;
+}
+
 static int gs_thread_main(void *arg)
 {
 	struct gs_thread *thread = arg;
@@ -259,6 +300,36 @@ void gs_thread_join(struct kunit *test, struct gs_thread *thread)
 void gs_thread_stop(struct kunit *test, struct gs_thread *thread)
 {
 	kunit_release_action(test, gs_thread_gone, thread);
+}
+
+/* Waits: once it has, its counts of switches stay. */
+static unsigned long gs_switches(struct gs_thread *thread)
+{
+	struct task_struct *task = thread->task;
+
+	return READ_ONCE(task->__state) & TASK_NORMAL ?
+	       READ_ONCE(task->nvcsw) + READ_ONCE(task->nivcsw) : 0;
+}
+
+bool gs_threads_wait(struct gs_thread **threads, unsigned int nr)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(GS_WAIT_MS), was, now = 0;
+	unsigned int i, same = 0;
+
+	do {
+		was = now;
+		now = 0;
+		for (i = 0; i < nr; i++) {
+			unsigned long n = gs_switches(threads[i]);
+
+			if (!n)
+				break;
+			now += n;
+		}
+		same = i == nr && now == was ? same + 1 : 0;
+		fsleep(20 * USEC_PER_MSEC);
+	} while (same < 5 && time_before(jiffies, end));
+	return same >= 5;
 }
 
 /* Readers */

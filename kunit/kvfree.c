@@ -8,6 +8,7 @@
 #include <linux/rcupdate.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
+#include <linux/utsname.h>
 #include <linux/vmalloc.h>
 
 #include "gs_kunit.h"
@@ -281,11 +282,11 @@ static void gs_kvfree_all_kinds(struct kunit *test)
 static void gs_kvfree_memory(struct kunit *test)
 {
 	unsigned long nr = 2048, size = SZ_8K, rounds = 16, round, i;
-	struct sysinfo before, after;
+	unsigned long before;
 	void *list, *next;
 
 	gs_barrier();
-	si_meminfo(&before);
+	before = gs_free_pages();
 	for (round = 0; round < rounds; round++) {
 		list = NULL;
 		for (i = 0; i < nr; i++) {
@@ -302,11 +303,9 @@ static void gs_kvfree_memory(struct kunit *test)
 		}
 		gs_barrier();
 	}
-	si_meminfo(&after);
-	/* Some of it is on the page allocator's per-CPU lists, but not half. */
-	KUNIT_EXPECT_GT(test,
-			after.freeram + rounds * nr * size / PAGE_SIZE / 2,
-			before.freeram);
+	/* Not even of half the rounds is left. */
+	KUNIT_EXPECT_TRUE(test, gs_wait_until(gs_free_pages() +
+			rounds * nr * size / PAGE_SIZE / 2 > before));
 }
 
 static atomic_t gs_kv_dtors;
@@ -337,6 +336,52 @@ static void gs_kvfree_own(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&gs_kv_dtors), 500);
 }
 
+/* What came from no allocator is told about, and left where it is. */
+static void gs_kvfree_stray(struct kunit *test)
+{
+	void *fixed = &init_uts_ns;	/* the kernel's own data */
+	char local[64] = "stack";
+	struct gs_log log;
+
+	gs_log_mark(&log);
+	GS_EXPECT_SPLAT_BEGIN("graceslab: 0x[0-9a-f]+ is no allocator's: not freed");
+	gs_kvfree_rcu(local);
+	gs_kvfree_rcu(fixed);
+	KUNIT_EXPECT_EQ(test, -EINVAL, gs_try_kvfree_rcu(local, GFP_KERNEL));
+	gs_kvfree_rcu_defer(fixed);
+	GS_EXPECT_SPLAT_END();
+	KUNIT_EXPECT_EQ(test, 2, gs_log_count_obj(&log, "graceslab: ", local));
+	KUNIT_EXPECT_EQ(test, 2, gs_log_count_obj(&log, "graceslab: ", fixed));
+	gs_barrier();
+	KUNIT_EXPECT_STREQ(test, local, "stack");
+}
+
+/* A call where nobody may sleep is told about, and its pointer is leaked. */
+static void gs_kvfree_atomic(struct kunit *test)
+{
+	struct gs_log log;
+	void *p;
+
+	if (!IS_ENABLED(CONFIG_PREEMPT_COUNT))
+		kunit_skip(test, "without CONFIG_PREEMPT_COUNT it cannot be told");
+	gs_pin_self(test);
+	/* Leaked whether or not there is room on the page. */
+	gs_kvfree_rcu(kmalloc(64, GFP_KERNEL));
+	p = kmalloc(64, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	gs_fill(p, 64, 7);
+	gs_log_mark(&log);
+	GS_EXPECT_SPLAT_BEGIN("graceslab: gs_kvfree_rcu.0x[0-9a-f]+. where nobody may sleep: leaked|BUG: sleeping function called from invalid context");
+	preempt_disable();
+	gs_kvfree_rcu(p);
+	preempt_enable();
+	GS_EXPECT_SPLAT_END();
+	KUNIT_EXPECT_EQ(test, 1, gs_log_count_obj(&log, "gs_kvfree_rcu(", p));
+	gs_barrier();
+	KUNIT_EXPECT_TRUE(test, gs_filled(p, 64, 7));
+	kfree(p);
+}
+
 static struct kunit_case gs_kvfree_cases[] = {
 	KUNIT_CASE_PARAM(gs_kvfree_reader, gs_kv_gen_params),
 	KUNIT_CASE_PARAM(gs_kvfree_freed, gs_kv_gen_params),
@@ -344,6 +389,8 @@ static struct kunit_case gs_kvfree_cases[] = {
 	KUNIT_CASE(gs_kvfree_all_kinds),
 	KUNIT_CASE(gs_kvfree_memory),
 	KUNIT_CASE_PARAM(gs_kvfree_own, gs_flags_gen_params),
+	KUNIT_CASE(gs_kvfree_stray),
+	KUNIT_CASE(gs_kvfree_atomic),
 	{}
 };
 

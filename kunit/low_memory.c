@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Freeing needs no memory: where no sheaf is to be had, both kinds of free go
- * by the bits of the slab; where no page is to be had, the caller waits for
- * the grace period. Nothing is lost either way.
+ * by the bits of the slab. Nothing is lost either way. (Others' pointers: see
+ * steps.c.)
  */
 #include <linux/limits.h>
-#include <linux/slab.h>
-#include <linux/vmalloc.h>
 
 #include "gs_kunit.h"
 
@@ -15,7 +13,6 @@
 static void gs_low_end(void *unused)
 {
 	gs_inject(GS_INJECT_SHEAF, 0);
-	gs_inject(GS_INJECT_PAGE, 0);
 	gs_inject(GS_INJECT_SLAB, 0);
 }
 
@@ -54,6 +51,55 @@ static void gs_low_sheaf(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
 }
 
+struct gs_low_lot {
+	struct gs_cache *c;
+	void **objs;
+};
+
+static void gs_low_lot_free(void *data)
+{
+	struct gs_low_lot *lot = data;
+	int i;
+
+	for (i = 0; i < GS_LOW_OBJECTS; i++) {
+		if (i & 1)
+			gs_cache_free(lot->c, lot->objs[i]);
+		else
+			gs_cache_free_rcu(lot->c, lot->objs[i]);
+	}
+}
+
+static atomic_t gs_low_dtors;
+
+static void gs_low_dtor(void *obj)
+{
+	atomic_inc(&gs_low_dtors);
+}
+
+/* The same wherever the caller is, and whatever the objects need afterwards. */
+static void gs_low_context(struct kunit *test)
+{
+	static const struct gs_cache_args args = { .rcu_dtor = gs_low_dtor };
+	const struct gs_place *place = test->param_value;
+	struct gs_cache_stats stats;
+	struct gs_low_lot lot;
+
+	atomic_set(&gs_low_dtors, 0);
+	gs_low_begin(test, GS_INJECT_SHEAF);
+	lot.c = gs_test_cache(test, "gs_low", 64, &args, GS_CONSISTENCY);
+	lot.objs = gs_test_objects(test, lot.c, 64, GS_LOW_OBJECTS);
+	KUNIT_ASSERT_EQ(test, 0, gs_inject(GS_INJECT_SLAB, INT_MAX));
+	place->call(gs_low_lot_free, &lot);
+	stats = gs_test_stats(test, lot.c);
+	KUNIT_EXPECT_EQ(test, stats.frees_bits, GS_LOW_OBJECTS);
+	gs_cache_barrier(lot.c);
+	stats = gs_test_stats(test, lot.c);
+	KUNIT_EXPECT_EQ(test, stats.done, GS_LOW_OBJECTS / 2);
+	KUNIT_EXPECT_EQ(test, stats.live, 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&gs_low_dtors), GS_LOW_OBJECTS / 2);
+	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, lot.c), 0);
+}
+
 /* No slab: allocations fail, and go on where that has passed. */
 static void gs_low_slab(struct kunit *test)
 {
@@ -76,38 +122,10 @@ static void gs_low_slab(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
 }
 
-/* No page: the call itself waits for the readers there are. */
-static void gs_low_page(struct kunit *test)
-{
-	struct gs_reader *reader = NULL;
-	u64 waited;
-
-	gs_pin_self(test);
-	/* The page that is open on this CPU goes on its way first. */
-	gs_barrier();
-	gs_low_begin(test, GS_INJECT_PAGE);
-	waited = gs_pointers_waited();
-	if (gs_can_hold_reader()) {
-		reader = gs_reader_hold(test, NULL, NULL);
-		gs_reader_leave_in(reader, 50);
-	}
-	gs_kvfree_rcu(kmalloc(100, GFP_KERNEL));
-	if (reader) {
-		KUNIT_EXPECT_FALSE(test, gs_reader_inside(reader));
-		gs_reader_left(test, reader);
-	}
-	gs_kvfree_rcu(vmalloc(100));
-	KUNIT_EXPECT_EQ(test, gs_pointers_waited(), waited + 2);
-	gs_low_end(NULL);
-	gs_kvfree_rcu(kmalloc(100, GFP_KERNEL));
-	KUNIT_EXPECT_EQ(test, gs_pointers_waited(), waited + 2);
-	gs_barrier();
-}
-
 static struct kunit_case gs_low_cases[] = {
 	KUNIT_CASE_PARAM(gs_low_sheaf, gs_flags_gen_params),
+	KUNIT_CASE_PARAM(gs_low_context, gs_places_gen_params),
 	KUNIT_CASE_PARAM(gs_low_slab, gs_flags_gen_params),
-	KUNIT_CASE(gs_low_page),
 	{}
 };
 

@@ -64,6 +64,32 @@ static void gs_stats_apart(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, b), 0);
 }
 
+/* A deferred free without a sheaf is counted as one. */
+static void gs_stats_no_sheaf(struct kunit *test)
+{
+	struct gs_cache_stats stats;
+	struct gs_node *list;
+	struct gs_cache *c;
+
+	gs_pin_self(test);
+	c = gs_test_cache(test, "gs_stats", 100, NULL, gs_param_flags(test));
+	gs_inject(GS_INJECT_SHEAF, 1000);
+	list = gs_test_list(test, c, 20, NULL);
+	gs_list_free_rcu(c, list);
+	gs_inject(GS_INJECT_SHEAF, 0);
+	stats = gs_test_stats(test, c);
+	KUNIT_EXPECT_EQ(test, stats.queued, 20);
+	KUNIT_EXPECT_EQ(test, stats.queued_bits, 20);
+	KUNIT_EXPECT_GE(test, stats.frees_bits, 20);
+	gs_list_free_rcu(c, gs_test_list(test, c, 20, NULL));
+	gs_cache_barrier(c);
+	stats = gs_test_stats(test, c);
+	KUNIT_EXPECT_EQ(test, stats.queued, 40);
+	KUNIT_EXPECT_EQ(test, stats.done, 40);
+	KUNIT_EXPECT_EQ(test, stats.queued_bits, 20);
+	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
+}
+
 /* Memory is bounded: what comes back is used again before more is taken. */
 static void gs_stats_bounded(struct kunit *test)
 {
@@ -85,6 +111,7 @@ static void gs_stats_bounded(struct kunit *test)
 static struct kunit_case gs_stats_cases[] = {
 	KUNIT_CASE_PARAM(gs_stats_add_up, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_stats_apart, gs_flags_gen_params),
+	KUNIT_CASE_PARAM(gs_stats_no_sheaf, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_stats_bounded, gs_flags_gen_params),
 	{}
 };

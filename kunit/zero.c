@@ -87,8 +87,26 @@ static void gs_zero_whole(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
 }
 
+/* A sheaf does not know which of its objects were to be zero. */
+static void gs_zero_sheaf(struct kunit *test)
+{
+	struct gs_sheaf *sheaf;
+	struct gs_cache *c;
+
+	c = gs_test_cache(test, "gs_zero", 100, NULL, gs_param_flags(test));
+	KUNIT_EXPECT_NULL(test, gs_sheaf_prefill(c, GFP_KERNEL | __GFP_ZERO, 4));
+	sheaf = gs_sheaf_prefill(c, GFP_KERNEL, 4);
+	KUNIT_ASSERT_NOT_NULL(test, sheaf);
+	KUNIT_EXPECT_EQ(test, -EINVAL,
+			gs_sheaf_refill(c, GFP_KERNEL | __GFP_ZERO, &sheaf, 8));
+	KUNIT_EXPECT_EQ(test, 0, gs_sheaf_refill(c, GFP_KERNEL, &sheaf, 8));
+	gs_sheaf_return(c, GFP_KERNEL, sheaf);
+	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
+}
+
 static struct kunit_case gs_zero_cases[] = {
 	KUNIT_CASE_PARAM(gs_zero_whole, gs_zero_gen_params),
+	KUNIT_CASE_PARAM(gs_zero_sheaf, gs_flags_gen_params),
 	{}
 };
 

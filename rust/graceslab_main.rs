@@ -23,16 +23,20 @@ mod own;
 mod percpu;
 mod rcu;
 mod sys;
+mod trace;
+mod watch;
 mod word;
 
+use cache::core::CpuCache;
 use kernel::prelude::*;
 
 pub use cache::stats::Stats;
 pub use own::cache::{flags, Args, Cache, Leaked};
 pub use own::cbox::CBox;
-pub use own::kvfree::{barrier, kvfree_rcu, KvFree};
+pub use own::kvfree::{barrier, kvfree_rcu, try_kvfree_rcu, KvFree};
 pub use own::rcu::{Rcu, RcuOld, RcuPointer};
 pub use own::rcubox::RcuBox;
+pub use own::static_cache::{StaticCache, StaticGuard};
 
 module! {
     type: Graceslab,
@@ -49,15 +53,28 @@ struct Graceslab {
 impl kernel::Module for Graceslab {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         percpu::Cpu::init_all()?;
+        CpuCache::init_bare().inspect_err(|_| free_all())?;
         rcu::request::init();
-        let files = debugfs::files().inspect_err(|_| percpu::Cpu::free_all())?;
+        own::writer::init();
+        let files = debugfs::files().inspect_err(|_| free_all())?;
         // SAFETY: Once, in process context, after what the callbacks need is there.
         let started = unsafe { sys::gs_sys_start() };
         if started != 0 {
             drop(files);
-            percpu::Cpu::free_all();
+            free_all();
             return Err(Error::from_errno(started));
         }
+        // SAFETY: What it looks at is there.
+        let shrinks = unsafe { sys::gs_sys_shrinker_start() };
+        if shrinks != 0 {
+            drop(files);
+            // SAFETY: Nothing was armed yet.
+            unsafe { sys::gs_sys_stop() };
+            percpu::Cpu::free_all();
+            return Err(Error::from_errno(shrinks));
+        }
+        // SAFETY: Process context; all that parameters are about is there.
+        unsafe { sys::gs_sys_params_live(true) };
         Ok(Self { files: Some(files) })
     }
 }
@@ -65,6 +82,10 @@ impl kernel::Module for Graceslab {
 impl Drop for Graceslab {
     fn drop(&mut self) {
         self.files = None;
+        // SAFETY: Started by `init`; the caches that it looks at are there still.
+        unsafe { sys::gs_sys_shrinker_stop() };
+        // SAFETY: Process context.
+        unsafe { sys::gs_sys_params_live(false) };
         // Nobody can call us any more. What is on its way comes home first; then nothing is
         // armed, and nothing runs.
         rcu::barrier::everything();
@@ -90,6 +111,13 @@ impl Drop for Graceslab {
         pr_info!("unloaded; {freed} pointers of others were freed\n");
         // SAFETY: Nothing runs any more.
         unsafe { sys::gs_sys_stop() };
-        percpu::Cpu::free_all();
+        free_all();
     }
+}
+
+/// Frees what every CPU has, and what no CPU has.
+fn free_all() {
+    rcu::twice::free();
+    CpuCache::free_bare();
+    percpu::Cpu::free_all();
 }

@@ -16,9 +16,17 @@ pub(crate) enum Point {
     Page = 1,
     /// A slab.
     Slab = 2,
+    /// A page of a CPU's reserve.
+    CachedPage = 3,
+    /// A wrapper of a CPU's reserve.
+    Reserve = 4,
+    /// Memory for a wrapper.
+    Wrapper = 5,
 }
 
-static LEFT: [Atomic<i32>; 3] = [Atomic::new(0), Atomic::new(0), Atomic::new(0)];
+const POINTS: usize = 6;
+
+static LEFT: [Atomic<i32>; POINTS] = [const { Atomic::new(0) }; POINTS];
 
 /// Has the next `nr` attempts at `point` fail; false if there is no such point.
 pub(crate) fn arm(point: u32, nr: i32) -> bool {
@@ -33,6 +41,7 @@ pub(crate) fn arm(point: u32, nr: i32) -> bool {
 pub(crate) fn fails(point: Point) -> bool {
     let left = &LEFT[point as usize];
     let mut n = left.load(Relaxed);
+    // Pairs with itself: each failure is one attempt's.
     while n > 0 {
         match left.cmpxchg(n, n - 1, Full) {
             Ok(_) => return true,

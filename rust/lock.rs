@@ -5,16 +5,17 @@
 //! Lock order, outermost first:
 //!
 //! ```text
-//! registry mutex > a cache's barrier mutex > its service mutex      (process context)
-//!   > cpus_read_lock > offline mutex
-//!     > the per-CPU section (busy)
-//!       > requests > sealed (one per CPU) > node (one per cache and NUMA node)
+//! a cache's barrier mutex > channel mutex > cpus_read_lock      (process context)
+//!   > a cache's service mutex > offline mutex
+//!     > registry mutex, a leaf of these
+//!       > the per-CPU section (busy)
+//!         > requests > sealed (one per CPU) > node (one per cache and NUMA node)
 //! ```
 //!
 //! A raw lock is taken with a [`Section`] as proof that this CPU's section is open: an interrupt
 //! or NMI that arrives while the lock is held finds the CPU busy and takes the lock-free way, so
-//! it can never wait for a lock that its own CPU holds. That also makes `try_lock` right on
-//! uniprocessor kernels, where the lock itself is nothing.
+//! it can never wait for a lock that its own CPU holds, and interrupts stay on. That also makes
+//! `try_lock` right on uniprocessor kernels, where the lock itself is nothing.
 
 use crate::percpu::Section;
 use crate::sys;
@@ -34,9 +35,13 @@ pub(crate) enum Class {
     Node = 2,
     /// Who runs a cache's destructors; a leaf.
     Dtors = 3,
+    /// A CPU's reserve; a leaf.
+    Reserve = 4,
+    /// Who writes to a latch; a leaf, of users' threads.
+    Latch = 5,
 }
 
-/// A raw, interrupt-saving spinlock that needs a [`Section`].
+/// A raw spinlock that needs a [`Section`].
 #[repr(C)]
 pub(crate) struct RawLock<T> {
     raw: Opaque<sys::RawSpinLock>,
@@ -72,6 +77,11 @@ impl<T> RawLock<T> {
     pub(crate) unsafe fn exclusive(&self) -> &mut T {
         // SAFETY: By the function's requirement.
         unsafe { &mut *self.data.get() }
+    }
+
+    /// What the lock protects, for a look without it.
+    pub(crate) fn peek(&self) -> *const T {
+        self.data.get()
     }
 
     /// Waits for the lock.

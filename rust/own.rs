@@ -27,5 +27,15 @@ pub(crate) mod cache;
 pub(crate) mod cbox;
 pub(crate) mod gfp;
 pub(crate) mod kvfree;
+mod latch;
+mod memory;
 pub(crate) mod rcu;
 pub(crate) mod rcubox;
+mod slot;
+pub(crate) mod static_cache;
+pub(crate) mod writer;
+
+/// Traits of this crate that nobody else may implement.
+pub(crate) mod sealed {
+    pub trait Sealed {}
+}

@@ -2,19 +2,25 @@
 
 //! The per-CPU section, and what each CPU keeps.
 //!
-//! One `busy` byte per CPU, for the whole module, says that the CPU is inside a section: it is
-//! working on its own sheaves, or holds one of our raw locks. Sections are entered and left with
-//! preemption off; interrupts stay on. An interrupt or NMI that finds its CPU busy leaves
-//! sheaves and locks alone and takes the lock-free way through a slab's state bits.
+//! One `busy` byte per CPU (on x86_64 a word that counts), for the whole module, says that the CPU
+//! is inside a section: it is working on its own sheaves, or holds one of our raw locks. Sections
+//! are entered and left with preemption off; interrupts stay on. An interrupt or NMI that finds
+//! its CPU busy leaves sheaves and locks alone and takes the lock-free way through a slab's state
+//! bits.
 //!
 //! An interrupt that has something for the CPU to do (a timer, a request from another CPU) and
-//! finds it busy sets `wanted`; whoever closes the section looks at it afterwards. Both bytes are
-//! only ever touched by their own CPU, so compiler barriers order them.
+//! finds it busy leaves a request, in a byte beside that one or in the same; whoever closes the
+//! section sees it then. Both are only ever touched by their own CPU, so compiler barriers order
+//! them.
 
 use crate::list::List;
 use crate::lock::{Class, RawLock};
-use crate::rcu::domain;
+use crate::rcu::domain::{self, CHANNELS};
+use crate::rcu::eras::Eras;
+use crate::rcu::head::Heads;
 use crate::rcu::queue::Queue;
+use crate::rcu::reserve::Reserve;
+use crate::rcu::steps;
 use crate::sys;
 use crate::word::Word;
 use core::cell::UnsafeCell;
@@ -29,30 +35,25 @@ use kernel::sync::atomic::Atomic;
 ///
 /// # Invariants
 ///
-/// The section is open, and the number is the offset of this CPU's per-CPU memory.
+/// The section is open, and the number is what the shim found out when it was opened.
 pub(crate) struct Section(usize, PhantomData<*mut ()>);
 
 impl Section {
-    /// Opens the section and returns this CPU's copy of `area` with it; `None` when this CPU is
-    /// in one already, with which the caller must then not interfere.
+    /// Opens the section; `None` when this CPU is in one already, with which the caller must
+    /// then not interfere.
     ///
     /// Context: Any context, NMI included. Preemption is off until the section closes.
     #[inline(always)]
-    pub(crate) fn open<T>(area: *mut c_void) -> Option<(Self, *mut T)> {
-        // SAFETY: `area` is a per-CPU allocation.
-        let this = unsafe { sys::gs_sys_enter(area) };
-        if this.is_null() {
-            return None;
-        }
-        // INVARIANT: What was added to the address is the offset.
-        let offset = (this as usize).wrapping_sub(area as usize);
-        Some((Self(offset, PhantomData), this.cast()))
+    pub(crate) fn open() -> Option<Self> {
+        let mut offset = 0;
+        // INVARIANT: The shim has opened it.
+        // SAFETY: May be called in any context.
+        unsafe { sys::gs_sys_enter(&mut offset) }.then(|| Self(offset, PhantomData))
     }
 
     /// Opens the section; the state of this CPU.
     pub(crate) fn open_cpu() -> Option<(Self, &'static Cpu)> {
-        // SAFETY: No requirements.
-        let (section, _) = Self::open::<u8>(unsafe { sys::gs_sys_section_area() })?;
+        let section = Self::open()?;
         let cpu = section.cpu();
         Some((section, cpu))
     }
@@ -67,11 +68,44 @@ impl Section {
         }
     }
 
-    /// Closes the section; true when an interrupt asked for service meanwhile.
+    /// This CPU's copy of the per-CPU `area`.
+    #[inline(always)]
+    pub(crate) fn here<T>(&self, area: *mut T) -> *mut T {
+        // SAFETY: The section is open; the address is only computed.
+        unsafe { sys::gs_sys_here(area.cast(), self.0).cast() }
+    }
+
+    /// The pointer in this CPU's copy of what lies at `place` in a per-CPU area.
+    ///
+    /// # Safety
+    ///
+    /// `place` lies in a per-CPU area, and belongs to the section.
+    #[inline(always)]
+    pub(crate) unsafe fn load<T>(&self, place: *mut *mut T) -> *mut T {
+        // SAFETY: By the function's requirement.
+        unsafe { sys::gs_sys_here_load(place.cast(), self.0).cast() }
+    }
+
+    /// Adds one to this CPU's copy of the counter at `place` in a per-CPU area.
+    ///
+    /// # Safety
+    ///
+    /// `place` lies in a per-CPU area, and belongs to the section.
+    #[inline(always)]
+    pub(crate) unsafe fn count(&self, place: *mut Counter) {
+        // SAFETY: By the function's requirement; a counter is a number and nothing else.
+        unsafe { sys::gs_sys_here_inc(place.cast(), self.0) }
+    }
+
+    /// Closes the section. Preemption stays off; true when an interrupt asked for service
+    /// meanwhile: then the caller ends with [`serve`], or takes the request back and serves
+    /// itself, else with [`preempt_enable`].
+    #[inline(always)]
     pub(crate) fn close(self) -> bool {
+        let offset = self.0;
         core::mem::forget(self);
         // SAFETY: The section was open.
-        unsafe { sys::gs_sys_close() }
+        unsafe { sys::gs_sys_close(offset) }
     }
 
     /// The CPU whose section this is.
@@ -85,8 +119,26 @@ impl Drop for Section {
     #[inline(always)]
     fn drop(&mut self) {
         // SAFETY: The section was open.
-        unsafe { sys::gs_sys_leave(self.0) }
+        if unsafe { sys::gs_sys_close(self.0) } {
+            serve();
+        } else {
+            preempt_enable();
+        }
     }
+}
+
+/// Serves what an interrupt asked the section for that has just closed, and turns preemption on.
+#[cold]
+pub(crate) fn serve() {
+    // SAFETY: A section has closed, and preemption is off.
+    unsafe { sys::gs_sys_serve() }
+}
+
+/// Turns preemption on again, after [`Section::close`].
+#[inline(always)]
+pub(crate) fn preempt_enable() {
+    // SAFETY: Pairs with the one that opened the section.
+    unsafe { sys::gs_sys_preempt_enable() }
 }
 
 /// Whether the caller may wait for a raw lock, arm a timer, queue work or call `call_rcu`.
@@ -98,11 +150,24 @@ pub(crate) fn may_spin() -> bool {
     unsafe { !sys::gs_sys_irqs_disabled() && !sys::gs_sys_in_nmi() }
 }
 
-/// Whether a free function may ask for memory for another sheaf: a caller that holds a raw lock
-/// may not where allocators sleep on their locks.
+/// Whether a free function may ask for memory: a caller that holds a raw lock may not where
+/// allocators sleep on their locks. Not to be asked inside of a section.
 pub(crate) fn may_allocate() -> bool {
     // SAFETY: May be called in any context.
-    may_spin() && unsafe { sys::gs_sys_may_allocate() }
+    may_spin() && unsafe { sys::gs_sys_may_allocate(0) }
+}
+
+/// [`may_allocate`], asked inside of the section that is left before.
+pub(crate) fn may_allocate_after(_section: &Section) -> bool {
+    // SAFETY: May be called in any context; a section has preemption off once.
+    may_spin() && unsafe { sys::gs_sys_may_allocate(1) }
+}
+
+/// Whether a free function may give memory back to its allocator, as [`may_allocate`], once
+/// preemption is on again.
+pub(crate) fn may_free_after(_reader: &NoPreempt) -> bool {
+    // SAFETY: May be called in any context; the value has preemption off once.
+    may_spin() && unsafe { sys::gs_sys_may_allocate(1) }
 }
 
 /// Turns preemption off: a lock-free freer is an RCU reader of all that it touches.
@@ -159,11 +224,37 @@ pub(crate) const TIMER: usize = 1;
 pub(crate) const BELL: usize = 2;
 /// [`Cpu::todo`]: the seal timer met a busy section.
 pub(crate) const SEAL_OLD: usize = 4;
+/// [`Cpu::todo`]: the timer is to look whether a sealed batch is ripe.
+pub(crate) const POLL: usize = 8;
+/// [`Cpu::todo`]: a batch waits for a grace period that nobody may have asked for.
+pub(crate) const PERIOD: usize = 16;
+/// [`Cpu::todo`]: the worker has something to do.
+pub(crate) const WORK: usize = 32;
 
 /// Queues that have a non-empty open batch.
 pub(crate) type OpenList = List<Queue, { offset_of!(Queue, open_link) }>;
 /// Queues that have sealed batches.
 pub(crate) type SealedList = List<Queue, { offset_of!(Queue, sealed_link) }>;
+
+/// What a CPU has in its open batches; see [`crate::rcu::request::Ask::Look`].
+pub(crate) struct Seen {
+    /// Batches.
+    pub(crate) batches: Atomic<u64>,
+    /// Their objects.
+    pub(crate) objects: Atomic<u64>,
+    /// How long ago the first of them came, in jiffies.
+    pub(crate) age: Atomic<usize>,
+}
+
+impl Seen {
+    const fn new() -> Self {
+        Self {
+            batches: Atomic::new(0),
+            objects: Atomic::new(0),
+            age: Atomic::new(0),
+        }
+    }
+}
 
 /// What each CPU keeps for the whole module.
 pub(crate) struct Cpu {
@@ -173,6 +264,14 @@ pub(crate) struct Cpu {
     pub(crate) open: UnsafeCell<OpenList>,
     /// Queues with sealed batches, and by that lock their batches.
     pub(crate) sealed: RawLock<SealedList>,
+    /// What its sealed batches wait for; by that lock.
+    pub(crate) eras: UnsafeCell<Eras>,
+    /// Times that the timer looked for ripe batches since it last found one.
+    pub(crate) polls: Atomic<usize>,
+    /// What it has open, as of the last [`crate::rcu::request::Ask::Look`].
+    pub(crate) seen: Seen,
+    /// How often each step served here.
+    pub(crate) steps: [Atomic<u64>; steps::NAMES.len()],
     /// Work that a context which must not arm anything leaves to the irq_work.
     pub(crate) todo: Word,
     /// The seal timer is pending.
@@ -181,22 +280,45 @@ pub(crate) struct Cpu {
     pub(crate) bell_armed: Atomic<bool>,
     /// The newest request that this CPU has served.
     pub(crate) acked: Atomic<u64>,
-    /// Others' pointers on their way, by channel.
-    pub(crate) channels: [Queue; domain::CHANNELS],
+    /// Pages and wrappers for others' pointers.
+    pub(crate) reserve: Reserve,
+    /// Others' pointers that found neither.
+    pub(crate) heads: Heads,
 }
 
-struct Cpus(UnsafeCell<*mut *mut Cpu>);
+/// The per-CPU area of the channels' queues.
+static CHANNEL_QUEUES: Cell<c_void> = Cell(UnsafeCell::new(null_mut()));
+
+struct Cell<T>(UnsafeCell<*mut T>);
 
 // SAFETY: Written once, before anyone reads it.
-unsafe impl Sync for Cpus {}
+unsafe impl<T> Sync for Cell<T> {}
 
-static CPUS: Cpus = Cpus(UnsafeCell::new(null_mut()));
+static CPUS: Cell<*mut Cpu> = Cell(UnsafeCell::new(null_mut()));
 
 impl Cpu {
     /// The state of CPU `id`, which must be possible.
     pub(crate) fn get(id: u32) -> &'static Self {
         // SAFETY: `init_all` has filled the table for all possible CPUs before any caller.
         unsafe { &**(*CPUS.0.get()).add(id as usize) }
+    }
+
+    /// The per-CPU area of others' pointers on their way: a queue for each channel.
+    #[inline(always)]
+    pub(crate) fn channel_area() -> *mut c_void {
+        // SAFETY: `init_all` has set it before any caller.
+        unsafe { *CHANNEL_QUEUES.0.get() }
+    }
+
+    /// The CPU's queue of channel `index`. Its open batch belongs to the CPU's section.
+    pub(crate) fn channel(&self, index: usize) -> *mut Queue {
+        debug_assert!(index < CHANNELS);
+        // SAFETY: The area has this many queues for each possible CPU.
+        unsafe {
+            sys::gs_sys_percpu_ptr(Self::channel_area(), self.id)
+                .cast::<Queue>()
+                .add(index)
+        }
     }
 
     /// All possible CPUs.
@@ -230,6 +352,21 @@ impl Cpu {
                 table.add(id as usize).write(null_mut());
             }
             *CPUS.0.get() = table;
+            let queues = sys::gs_sys_percpu_alloc(
+                size_of::<[Queue; CHANNELS]>(),
+                align_of::<[Queue; CHANNELS]>(),
+            );
+            *CHANNEL_QUEUES.0.get() = queues;
+            if queues.is_null() {
+                Self::free_all();
+                return Err(ENOMEM);
+            }
+            // Before the first CPU's state is there, so that what is freed has been made.
+            for id in (0..nr).filter(|&c| sys::gs_sys_cpu_possible(c)) {
+                sys::gs_sys_percpu_ptr(queues, id)
+                    .cast::<[Queue; CHANNELS]>()
+                    .write(domain::channel_queues());
+            }
             for id in (0..nr).filter(|&c| sys::gs_sys_cpu_possible(c)) {
                 let cpu: *mut Cpu = sys::gs_sys_kmalloc(size_of::<Cpu>(), gfp).cast();
                 if cpu.is_null() {
@@ -240,14 +377,23 @@ impl Cpu {
                     id,
                     open: UnsafeCell::new(List::new()),
                     sealed: RawLock::new(List::new()),
+                    eras: UnsafeCell::new(Eras::new()),
+                    polls: Atomic::new(0),
+                    seen: Seen::new(),
+                    steps: [const { Atomic::new(0) }; steps::NAMES.len()],
                     todo: Word::new(0),
                     timer_armed: Atomic::new(false),
                     bell_armed: Atomic::new(false),
                     acked: Atomic::new(0),
-                    channels: domain::channel_queues(),
+                    reserve: Reserve::new(),
+                    heads: Heads::new(),
                 });
                 (*cpu).sealed.init(Class::Sealed);
                 table.add(id as usize).write(cpu);
+            }
+            // A section needs the state of the CPU that it happens to be on.
+            for cpu in Self::possible() {
+                cpu.reserve.init();
             }
         }
         Ok(())
@@ -261,12 +407,15 @@ impl Cpu {
             for id in 0..sys::gs_sys_nr_cpus() {
                 let cpu = *table.add(id as usize);
                 if !cpu.is_null() {
-                    for q in &mut (*cpu).channels {
-                        q.free_open();
+                    for index in 0..CHANNELS {
+                        (*(*cpu).channel(index)).free_open();
                     }
+                    (*cpu).reserve.free();
                     sys::gs_sys_kfree(cpu.cast());
                 }
             }
+            sys::gs_sys_percpu_free(Self::channel_area());
+            *CHANNEL_QUEUES.0.get() = null_mut();
             sys::gs_sys_kfree(table.cast());
             *CPUS.0.get() = null_mut();
         }

@@ -3,7 +3,7 @@
  * The C half of rust/sys.rs: see shim.h.
  *
  * The per-CPU section lives here because this_cpu operations are macros. The
- * section is open while gs_busy is set on a CPU; it is entered and left with
+ * section is open while gs_pcpu says so of a CPU; it is entered and left with
  * preemption off, by one CPU for itself, so plain accesses with compiler
  * barriers order it against interrupts and NMIs of the same CPU.
  */
@@ -16,7 +16,11 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/percpu.h>
+#include <linux/poison.h>
+#include <linux/random.h>
 #include <linux/sched.h>
+#include <linux/sched/task_stack.h>
+#include <linux/shrinker.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
 #include <linux/timer.h>
@@ -34,27 +38,122 @@
 
 /* ---- the per-CPU section ------------------------------------------------ */
 
+/*
+ * Where per-CPU accesses have an instruction of their own, openings are counted
+ * downwards above the byte that holds the request of an interrupt: subtracting
+ * borrows only from a section that is shut, and adding leaves zero only when
+ * nothing was asked for meanwhile, so that one instruction opens or closes the
+ * section and tells. Elsewhere it takes two bytes, and a section is left with
+ * the offset that it was entered with, which is looked up once.
+ */
+#if defined(CONFIG_X86_64) && !defined(CONFIG_UML)
+#define GS_PCPU_INSN	1
+#endif
+
 struct gs_pcpu {
+#ifdef GS_PCPU_INSN
+	u32 openings;	/* and what an interrupt wants */
+#else
 	u8 busy;	/* the section is open */
 	u8 wanted;	/* an interrupt that met it open wants service */
+#endif
 };
 
 static DEFINE_PER_CPU_ALIGNED(struct gs_pcpu, gs_pcpu);
 
-/*
- * A section is entered with a per-CPU address and left with the offset that
- * made it this CPU's, so that the offset is looked up once. Where per-CPU
- * accesses have an instruction of their own, that is used instead.
- */
-#if defined(CONFIG_X86_64) && !defined(CONFIG_UML)
-#define gs_section_read(field, offset)		__this_cpu_read(gs_pcpu.field)
-#define gs_section_write(field, offset, val)	__this_cpu_write(gs_pcpu.field, val)
+#ifdef GS_PCPU_INSN
+
+#define GS_OPENING	0x100
+#define GS_WANTED	0x01
+
+static __always_inline bool gs_open(unsigned long offset)
+{
+	bool was_shut;
+
+	asm volatile("subl %[opening], " __percpu_arg([openings])
+		     : [openings] "+m" (__my_cpu_var(gs_pcpu.openings)),
+		       "=@ccc" (was_shut)
+		     : [opening] "i" (GS_OPENING)
+		     : "memory");
+	return was_shut;
+}
+
+/* Takes back an opening that failed. */
+static __always_inline void gs_open_not(void)
+{
+	raw_cpu_add(gs_pcpu.openings, GS_OPENING);
+}
+
+/* True if an interrupt left a request. */
+static __always_inline bool gs_close(unsigned long offset)
+{
+	bool wanted;
+
+	asm volatile("addl %[opening], " __percpu_arg([openings])
+		     : [openings] "+m" (__my_cpu_var(gs_pcpu.openings)),
+		       "=@ccnz" (wanted)
+		     : [opening] "i" (GS_OPENING)
+		     : "memory");
+	return wanted;
+}
+
+static __always_inline void gs_set_wanted(void)
+{
+	raw_cpu_or(gs_pcpu.openings, GS_WANTED);
+}
+
+static __always_inline void gs_clear_wanted(void)
+{
+	raw_cpu_and(gs_pcpu.openings, ~GS_WANTED);
+}
+
+static __always_inline unsigned long gs_offset(void)
+{
+	return 0;
+}
+
 #else
+
 #define gs_section(offset) \
 	((struct gs_pcpu *)((unsigned long)(void __force *)&gs_pcpu + (offset)))
-#define gs_section_read(field, offset)		READ_ONCE(gs_section(offset)->field)
-#define gs_section_write(field, offset, val)	WRITE_ONCE(gs_section(offset)->field, val)
-#endif
+
+static __always_inline bool gs_open(unsigned long offset)
+{
+	if (READ_ONCE(gs_section(offset)->busy))
+		return false;
+	WRITE_ONCE(gs_section(offset)->busy, 1);
+	return true;
+}
+
+static __always_inline void gs_open_not(void)
+{
+}
+
+static __always_inline bool gs_close(unsigned long offset)
+{
+	WRITE_ONCE(gs_section(offset)->busy, 0);
+	/* Pairs with gs_sys_want() in an interrupt of this CPU. */
+	barrier();
+	return READ_ONCE(gs_section(offset)->wanted);
+}
+
+static __always_inline void gs_set_wanted(void)
+{
+	__this_cpu_write(gs_pcpu.wanted, 1);
+}
+
+static __always_inline void gs_clear_wanted(void)
+{
+	__this_cpu_write(gs_pcpu.wanted, 0);
+}
+
+static __always_inline unsigned long gs_offset(void)
+{
+	return (unsigned long)this_cpu_ptr(&gs_pcpu) -
+	       (unsigned long)(void __force *)&gs_pcpu;
+}
+
+#endif /* GS_PCPU_INSN */
 
 /*
  * Every place where a section is open, inlined or not, has its address in an
@@ -68,68 +167,84 @@ static DEFINE_PER_CPU_ALIGNED(struct gs_pcpu, gs_pcpu);
 		     ".long 771b - .\n\t"				\
 		     ".popsection" ::: "memory")
 
-/* A per-CPU address for those who want the section and nothing else. */
-void *gs_sys_section_area(void);
-void *gs_sys_section_area(void)
+/*
+ * Opens the section; false, with preemption as it was, when this CPU is inside
+ * one already. *@offset is what gs_sys_here() and gs_sys_close() want to know.
+ */
+GS_SHIM bool gs_sys_enter(unsigned long *offset);
+GS_SHIM bool gs_sys_enter(unsigned long *offset)
 {
-	return (void __force *)&gs_pcpu;
+	preempt_disable();
+	*offset = gs_offset();
+	if (unlikely(!gs_open(*offset))) {
+		gs_open_not();
+		preempt_enable();
+		return false;
+	}
+	gs_section_entry();
+	return true;
+}
+
+/* This CPU's copy of @area, inside a section. */
+GS_SHIM void *gs_sys_here(void *area, unsigned long offset);
+GS_SHIM void *gs_sys_here(void *area, unsigned long offset)
+{
+#ifdef GS_PCPU_INSN
+	return raw_cpu_ptr((void __percpu __force *)area);
+#else
+	return area + offset;
+#endif
+}
+
+/* The pointer at @place of this CPU's copy of an area, inside a section. */
+GS_SHIM void *gs_sys_here_load(void **place, unsigned long offset);
+GS_SHIM void *gs_sys_here_load(void **place, unsigned long offset)
+{
+#ifdef GS_PCPU_INSN
+	return raw_cpu_read(*(void * __percpu __force *)place);
+#else
+	return *(void **)((void *)place + offset);
+#endif
+}
+
+/* Adds one to the counter at @place of this CPU's copy of an area. */
+GS_SHIM void gs_sys_here_inc(u64 *place, unsigned long offset);
+GS_SHIM void gs_sys_here_inc(u64 *place, unsigned long offset)
+{
+#ifdef GS_PCPU_INSN
+	raw_cpu_inc(*(u64 __percpu __force *)place);
+#else
+	u64 *here = (void *)place + offset;
+
+	WRITE_ONCE(*here, *here + 1);
+#endif
 }
 
 /*
- * Opens the section and returns this CPU's copy of @area, or NULL, with
- * preemption as it was, when this CPU is inside one already.
+ * Closes the section; true when an interrupt asked for service meanwhile. Then
+ * the caller goes on with gs_sys_serve(), or with gs_sys_unwant() and service
+ * of its own; preemption stays off until gs_sys_preempt_enable().
  */
-GS_SHIM void *gs_sys_enter(void *area);
-GS_SHIM void *gs_sys_enter(void *area)
+GS_SHIM bool gs_sys_close(unsigned long offset);
+GS_SHIM bool gs_sys_close(unsigned long offset)
 {
-	void *here;
-
-	preempt_disable();
-	here = this_cpu_ptr((void __percpu __force *)area);
-	if (!here)
-		__builtin_unreachable();
-	if (unlikely(gs_section_read(busy, here - area))) {
-		preempt_enable();
-		return NULL;
-	}
-	gs_section_write(busy, here - area, 1);
-	gs_section_entry();
-	return here;
+	barrier();
+	return unlikely(gs_close(offset));
 }
 
-/* Closes the section and serves what interrupts asked for meanwhile. */
-GS_SHIM void gs_sys_leave(unsigned long offset);
-GS_SHIM void gs_sys_leave(unsigned long offset)
+/* Serves what an interrupt asked for, and turns preemption on again. */
+void gs_sys_serve(void);
+void gs_sys_serve(void)
 {
-	barrier();
-	gs_section_write(busy, offset, 0);
-	/* Pairs with gs_sys_want() in an interrupt of this CPU. */
-	barrier();
-	if (unlikely(gs_section_read(wanted, offset)))
-		gs_rs_serve(smp_processor_id());
+	gs_rs_serve(smp_processor_id());
 	preempt_enable();
-}
-
-/* Closes the section; true when an interrupt asked for service meanwhile. */
-bool gs_sys_close(void);
-bool gs_sys_close(void)
-{
-	bool wanted;
-
-	barrier();
-	__this_cpu_write(gs_pcpu.busy, 0);
-	/* Pairs with gs_sys_want() in an interrupt of this CPU. */
-	barrier();
-	wanted = __this_cpu_read(gs_pcpu.wanted);
-	preempt_enable();
-	return wanted;
 }
 
 /* Asks the open section that this interrupt met to serve when it closes. */
 void gs_sys_want(void);
 void gs_sys_want(void)
 {
-	__this_cpu_write(gs_pcpu.wanted, 1);
+	gs_set_wanted();
 	barrier();
 }
 
@@ -137,7 +252,7 @@ void gs_sys_want(void)
 void gs_sys_unwant(void);
 void gs_sys_unwant(void)
 {
-	__this_cpu_write(gs_pcpu.wanted, 0);
+	gs_clear_wanted();
 	barrier();
 }
 
@@ -185,23 +300,32 @@ GS_SHIM void gs_sys_preempt_enable(void)
 	preempt_enable();
 }
 
-/* On PREEMPT_RT, and where lockdep looks for it, allocators are not for raw locks. */
-bool gs_sys_may_allocate(void);
-bool gs_sys_may_allocate(void)
+/*
+ * On PREEMPT_RT, and where lockdep looks for it, allocators are not for raw
+ * locks. We have preemption off @ours times: what is more than that is the
+ * caller's.
+ */
+bool gs_sys_may_allocate(unsigned int ours);
+bool gs_sys_may_allocate(unsigned int ours)
 {
 	if (IS_ENABLED(CONFIG_PREEMPT_RT) ||
 	    IS_ENABLED(CONFIG_PROVE_RAW_LOCK_NESTING))
-		return preemptible();
+		return (preempt_count() & ~SOFTIRQ_MASK) ==
+		       ours * PREEMPT_DISABLE_OFFSET;
 	return true;
 }
 
-/* Whether the caller can be one that may sleep, as far as can be told. */
-bool gs_sys_may_sleep(void);
-bool gs_sys_may_sleep(void)
+/*
+ * Whether the caller can be one that may sleep, as far as can be told: outside
+ * of readers, too, for it may come to wait for them.
+ */
+GS_SHIM bool gs_sys_may_sleep(void);
+GS_SHIM bool gs_sys_may_sleep(void)
 {
-	if (in_nmi() || in_hardirq() || in_serving_softirq() || irqs_disabled())
-		return false;
-	return !IS_ENABLED(CONFIG_PREEMPT_COUNT) || preemptible();
+	if (IS_ENABLED(CONFIG_PREEMPT_COUNT))
+		return likely(preemptible() && !rcu_preempt_depth());
+	return !in_nmi() && !in_hardirq() && !in_serving_softirq() &&
+	       !irqs_disabled() && !rcu_preempt_depth();
 }
 
 unsigned int gs_sys_this_cpu(void);
@@ -222,8 +346,16 @@ void gs_sys_cond_resched(void)
 	cond_resched();
 }
 
-void gs_sys_might_sleep(void);
-void gs_sys_might_sleep(void)
+/* Where the kernel looks for callers that may not. */
+GS_SHIM void gs_sys_would_sleep(void);
+GS_SHIM void gs_sys_would_sleep(void)
+{
+	if (IS_ENABLED(CONFIG_DEBUG_ATOMIC_SLEEP))
+		might_sleep();
+}
+
+GS_SHIM void gs_sys_might_sleep(void);
+GS_SHIM void gs_sys_might_sleep(void)
 {
 	might_sleep();
 }
@@ -252,6 +384,19 @@ unsigned long gs_sys_msecs_to_jiffies(unsigned int ms)
 	return msecs_to_jiffies(ms);
 }
 
+/* Ticks that are over within @ms, but never none. */
+unsigned long gs_sys_ticks_within(unsigned int ms);
+unsigned long gs_sys_ticks_within(unsigned int ms)
+{
+	return max(1ULL, (u64)ms * HZ / MSEC_PER_SEC);
+}
+
+unsigned int gs_sys_jiffies_to_msecs(unsigned long ticks);
+unsigned int gs_sys_jiffies_to_msecs(unsigned long ticks)
+{
+	return jiffies_to_msecs(ticks);
+}
+
 /* Whether an allocation with @gfp may wait for a lock here. */
 bool gs_sys_gfp_spins(gfp_t gfp);
 bool gs_sys_gfp_spins(gfp_t gfp)
@@ -273,6 +418,27 @@ gfp_t gs_sys_gfp_try(void);
 gfp_t gs_sys_gfp_try(void)
 {
 	return GFP_KERNEL | __GFP_NORETRY | __GFP_NOMEMALLOC | __GFP_NOWARN;
+}
+
+/*
+ * What memory for others' pointers may be asked for with, on behalf of @gfp;
+ * 0 where none may.
+ */
+gfp_t gs_sys_gfp_pointers(gfp_t gfp);
+gfp_t gs_sys_gfp_pointers(gfp_t gfp)
+{
+	if (!gs_sys_gfp_spins(gfp))
+		return 0;
+	if (gfpflags_allow_blocking(gfp))
+		return (gfp & GFP_KERNEL) | __GFP_NORETRY | __GFP_NOMEMALLOC |
+		       __GFP_NOWARN;
+	return gs_sys_may_allocate(0) ? GFP_NOWAIT | __GFP_NOWARN : 0;
+}
+
+bool gs_sys_gfp_blocks(gfp_t gfp);
+bool gs_sys_gfp_blocks(gfp_t gfp)
+{
+	return gfpflags_allow_blocking(gfp);
 }
 
 gfp_t gs_sys_gfp_nowait(void);
@@ -309,11 +475,12 @@ GS_SHIM void gs_sys_smp_mb(void)
 
 /* ---- raw locks ----------------------------------------------------------- */
 
-static struct lock_class_key gs_lock_keys[4];
-static const char * const gs_lock_names[4] = {
+static const char * const gs_lock_names[] = {
 	"graceslab_requests", "graceslab_sealed", "graceslab_node",
-	"graceslab_dtors",
+	"graceslab_dtors", "graceslab_reserve",
+	"graceslab_latch",
 };
+static struct lock_class_key gs_lock_keys[ARRAY_SIZE(gs_lock_names)];
 
 void gs_sys_lock_init(raw_spinlock_t *lock, unsigned int class);
 void gs_sys_lock_init(raw_spinlock_t *lock, unsigned int class)
@@ -323,8 +490,14 @@ void gs_sys_lock_init(raw_spinlock_t *lock, unsigned int class)
 				   gs_lock_names[class]);
 }
 
-unsigned long gs_sys_lock(raw_spinlock_t *lock);
-unsigned long gs_sys_lock(raw_spinlock_t *lock)
+/*
+ * The section keeps interrupts of this CPU away from our locks, so they can
+ * stay on while one is held. Lockdep does not know of sections.
+ */
+#ifdef CONFIG_PROVE_LOCKING
+
+GS_SHIM unsigned long gs_sys_lock(raw_spinlock_t *lock);
+GS_SHIM unsigned long gs_sys_lock(raw_spinlock_t *lock)
 {
 	unsigned long flags;
 
@@ -332,14 +505,53 @@ unsigned long gs_sys_lock(raw_spinlock_t *lock)
 	return flags;
 }
 
-bool gs_sys_trylock(raw_spinlock_t *lock, unsigned long *flags);
-bool gs_sys_trylock(raw_spinlock_t *lock, unsigned long *flags)
+GS_SHIM bool gs_sys_trylock(raw_spinlock_t *lock, unsigned long *flags);
+GS_SHIM bool gs_sys_trylock(raw_spinlock_t *lock, unsigned long *flags)
 {
 	return raw_spin_trylock_irqsave(lock, *flags);
 }
 
-void gs_sys_unlock(raw_spinlock_t *lock, unsigned long flags);
-void gs_sys_unlock(raw_spinlock_t *lock, unsigned long flags)
+GS_SHIM void gs_sys_unlock(raw_spinlock_t *lock, unsigned long flags);
+GS_SHIM void gs_sys_unlock(raw_spinlock_t *lock, unsigned long flags)
+{
+	raw_spin_unlock_irqrestore(lock, flags);
+}
+
+#else
+
+GS_SHIM unsigned long gs_sys_lock(raw_spinlock_t *lock);
+GS_SHIM unsigned long gs_sys_lock(raw_spinlock_t *lock)
+{
+	raw_spin_lock(lock);
+	return 0;
+}
+
+GS_SHIM bool gs_sys_trylock(raw_spinlock_t *lock, unsigned long *flags);
+GS_SHIM bool gs_sys_trylock(raw_spinlock_t *lock, unsigned long *flags)
+{
+	return raw_spin_trylock(lock);
+}
+
+GS_SHIM void gs_sys_unlock(raw_spinlock_t *lock, unsigned long flags);
+GS_SHIM void gs_sys_unlock(raw_spinlock_t *lock, unsigned long flags)
+{
+	raw_spin_unlock(lock);
+}
+
+#endif
+
+/* For locks that are taken without a section: interrupts are off while one is held. */
+unsigned long gs_sys_lock_irqsave(raw_spinlock_t *lock);
+unsigned long gs_sys_lock_irqsave(raw_spinlock_t *lock)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(lock, flags);
+	return flags;
+}
+
+void gs_sys_unlock_irqrestore(raw_spinlock_t *lock, unsigned long flags);
+void gs_sys_unlock_irqrestore(raw_spinlock_t *lock, unsigned long flags)
 {
 	raw_spin_unlock_irqrestore(lock, flags);
 }
@@ -368,10 +580,27 @@ void gs_sys_mutex_unlock_global(unsigned int which)
 	mutex_unlock(gs_mutexes[which]);
 }
 
+/*
+ * A destructor may wait for another cache than its own, so that mutexes of
+ * several caches are held: for lockdep, how many of this kind there are.
+ */
+static __maybe_unused unsigned int gs_mutex_depth(const struct mutex *m)
+{
+	unsigned int depth = 0;
+#ifdef CONFIG_DEBUG_LOCK_ALLOC
+	int i;
+
+	for (i = 0; i < current->lockdep_depth; i++)
+		depth += current->held_locks[i].instance->key == m->dep_map.key;
+	depth = min(depth, MAX_LOCKDEP_SUBCLASSES - 1U);
+#endif
+	return depth;
+}
+
 void gs_sys_mutex_lock(struct mutex *m);
 void gs_sys_mutex_lock(struct mutex *m)
 {
-	mutex_lock(m);
+	mutex_lock_nested(m, gs_mutex_depth(m));
 }
 
 void gs_sys_mutex_unlock(struct mutex *m);
@@ -427,6 +656,13 @@ void gs_sys_cookie_wait(struct gs_cookie *cookie)
 	}
 }
 
+/* What waits from now on is waited for by the next grace period at once. */
+void gs_sys_period_start(void);
+void gs_sys_period_start(void)
+{
+	start_poll_synchronize_rcu();
+}
+
 /*
  * Grace periods since the module was loaded, whoever asked for them. The
  * number is in the cookie above the bits that tell the state of one.
@@ -450,10 +686,10 @@ void *gs_sys_current(void)
 	return current;
 }
 
-void gs_sys_synchronize_rcu(void);
-void gs_sys_synchronize_rcu(void)
+void gs_sys_synchronize_rcu_expedited(void);
+void gs_sys_synchronize_rcu_expedited(void)
 {
-	synchronize_rcu();
+	synchronize_rcu_expedited();
 }
 
 void gs_sys_slab_retire(struct rcu_head *head);
@@ -463,6 +699,12 @@ void gs_sys_slab_retire(struct rcu_head *head)
 }
 
 /* ---- memory -------------------------------------------------------------- */
+
+void *gs_sys_vzalloc(size_t size);
+void *gs_sys_vzalloc(size_t size)
+{
+	return vzalloc(size);
+}
 
 void *gs_sys_kmalloc(size_t size, gfp_t gfp);
 void *gs_sys_kmalloc(size_t size, gfp_t gfp)
@@ -527,15 +769,65 @@ void gs_sys_slab_pages_free(void *base, unsigned int order)
 	free_pages((unsigned long)base, order);
 }
 
-/* The descriptor of the slab that @p lies in, or NULL: any pointer will do. */
-GS_SHIM void *gs_sys_slab_of(const void *p);
-GS_SHIM void *gs_sys_slab_of(const void *p)
+/* Memory that was added later may lie beyond high_memory. */
+static noinline struct page *gs_head_page_elsewhere(const void *p)
 {
+	return is_vmalloc_addr(p) || !virt_addr_valid(p) ? NULL :
+	       virt_to_head_page(p);
+}
+
+/*
+ * The first of the pages that @p lies in, or NULL. Nearly all pointers are into
+ * the linear mapping, and vmalloc areas are not.
+ */
+static __always_inline struct page *gs_head_page(const void *p)
+{
+	if (likely((unsigned long)p >= PAGE_OFFSET &&
+		   (unsigned long)p < (unsigned long)high_memory))
+		return virt_to_head_page(p);
+	return gs_head_page_elsewhere(p);
+}
+
+/*
+ * Bytes of the linear mapping, as of when we looked last. What is plugged in later is
+ * only found out by gs_sys_kind().
+ */
+static unsigned long gs_linear __read_mostly;
+
+/*
+ * While pointers are watched none is in there, so that all of them go the way
+ * of those that are less common.
+ */
+void gs_sys_watch_pointers(bool on);
+void gs_sys_watch_pointers(bool on)
+{
+	WRITE_ONCE(gs_linear, on ? 0 : (unsigned long)high_memory - PAGE_OFFSET);
+}
+
+/* Whether @p is an object of the kernel's slabs: what most pointers are. */
+GS_SHIM bool gs_sys_is_slab_object(const void *p);
+GS_SHIM bool gs_sys_is_slab_object(const void *p)
+{
+	unsigned long linear = (unsigned long)p - PAGE_OFFSET;
 	struct page *page;
 
-	if (is_vmalloc_addr(p) || !virt_addr_valid(p))
-		return NULL;
-	page = virt_to_head_page(p);
+	if (unlikely(linear >= READ_ONCE(gs_linear)))
+		return false;
+#if defined(CONFIG_X86_64) && defined(CONFIG_SPARSEMEM_VMEMMAP)
+	/* virt_to_page() would ask whether it is in the kernel's image. */
+	page = vmemmap + (linear >> PAGE_SHIFT);
+#else
+	page = virt_to_page(p);
+#endif
+	/* PageSlab(), for which the compiler finds no single instruction. */
+	BUILD_BUG_ON(IS_ENABLED(CONFIG_CPU_BIG_ENDIAN));
+	page = compound_head(page);
+	return likely(READ_ONCE(((u8 *)&page->page_type)[3]) == PGTY_slab);
+}
+
+/* The descriptor that a page has if it is one of a slab of ours, or NULL. */
+static __always_inline void *gs_page_slab(struct page *page)
+{
 	if (page_has_type(page))
 		return NULL;
 	/* Pairs with the release in gs_sys_slab_mark(). */
@@ -544,17 +836,45 @@ GS_SHIM void *gs_sys_slab_of(const void *p)
 	return (void *)page->private;
 }
 
-/* The NUMA node that a slab's pages are on. */
-unsigned int gs_sys_node_of(const void *base);
-unsigned int gs_sys_node_of(const void *base)
+/* The descriptor of the slab that @p lies in, or NULL: any pointer will do. */
+GS_SHIM void *gs_sys_slab_of(const void *p);
+GS_SHIM void *gs_sys_slab_of(const void *p)
 {
-	return page_to_nid(virt_to_page(base));
+	struct page *page = gs_head_page(p);
+
+	return page ? gs_page_slab(page) : NULL;
 }
 
-bool gs_sys_is_vmalloc(const void *p);
-bool gs_sys_is_vmalloc(const void *p)
+/* The NUMA node of the memory at @p, or NUMA_NO_NODE: any pointer will do. */
+int gs_sys_node_of(const void *p);
+int gs_sys_node_of(const void *p)
 {
-	return is_vmalloc_addr(p);
+	struct page *page = gs_head_page(p);
+
+	return page ? page_to_nid(page) : NUMA_NO_NODE;
+}
+
+enum gs_kind { GS_KIND_KMALLOC, GS_KIND_VMALLOC, GS_KIND_OWN, GS_KIND_BAD };
+
+/* What a pointer is, and for an object of ours the slab that it lies in. */
+GS_SHIM int gs_sys_kind(const void *p, void **slab);
+GS_SHIM int gs_sys_kind(const void *p, void **slab)
+{
+	struct page *page = gs_head_page(p);
+
+	if (unlikely(!page))
+		return is_vmalloc_addr(p) && !object_is_on_stack(p) ?
+		       GS_KIND_VMALLOC : GS_KIND_BAD;
+	if (PageSlab(page) || PageLargeKmalloc(page))
+		return GS_KIND_KMALLOC;
+	*slab = gs_page_slab(page);
+	return *slab ? GS_KIND_OWN : GS_KIND_BAD;
+}
+
+u64 gs_sys_random(void);
+u64 gs_sys_random(void)
+{
+	return get_random_u64();
 }
 
 unsigned int gs_sys_nr_nodes(void);
@@ -587,7 +907,10 @@ struct gs_cpu_sys {
 
 static DEFINE_PER_CPU(struct gs_cpu_sys, gs_cpu_sys);
 static struct workqueue_struct *gs_wq;
+/* For what may wait for memory, as nothing that frees some may. */
+static struct workqueue_struct *gs_family_wq;
 static struct work_struct gs_attend_work;
+static struct work_struct gs_heads_work;
 static int gs_hp_state;
 
 static void gs_timer_fn(struct timer_list *timer)
@@ -615,13 +938,21 @@ static void gs_attend_fn(struct work_struct *work)
 	gs_rs_attend();
 }
 
+static void gs_heads_fn(struct work_struct *work)
+{
+	gs_rs_heads();
+}
+
 void gs_sys_timer_arm(unsigned int cpu, unsigned long delay);
 void gs_sys_timer_arm(unsigned int cpu, unsigned long delay)
 {
 	struct timer_list *timer = &per_cpu(gs_cpu_sys, cpu).timer;
 
-	/* Not pending: whoever arms it has just claimed it. */
-	timer->expires = jiffies + delay;
+	/*
+	 * Not pending: whoever arms it has just claimed it. A timer is never
+	 * early, so that one that expires now fires at the next tick.
+	 */
+	timer->expires = jiffies + delay - 1;
 	add_timer_on(timer, cpu);
 }
 
@@ -649,6 +980,12 @@ void gs_sys_attend_queue(void)
 	queue_work(gs_wq, &gs_attend_work);
 }
 
+void gs_sys_heads_queue(void);
+void gs_sys_heads_queue(void)
+{
+	queue_work(gs_wq, &gs_heads_work);
+}
+
 /* ---- each cache's work, mutexes and callbacks ----------------------------- */
 
 static void gs_core_work_fn(struct work_struct *work)
@@ -666,9 +1003,21 @@ static void gs_core_free_fn(struct rcu_head *head)
 	gs_rs_core_free(container_of(head, struct gs_core_sys, retire));
 }
 
+static void gs_family_work_fn(struct work_struct *work)
+{
+	gs_rs_family_work(container_of(work, struct gs_core_sys, family));
+}
+
+static void gs_family_bell_fn(struct rcu_head *head)
+{
+	gs_rs_family_bell(container_of(head, struct gs_core_sys, family_bell));
+}
+
 void gs_sys_core_init(struct gs_core_sys *sys);
 void gs_sys_core_init(struct gs_core_sys *sys)
 {
+	INIT_WORK(&sys->family, gs_family_work_fn);
+	xa_init(&sys->children);
 	INIT_WORK(&sys->work, gs_core_work_fn);
 	mutex_init(&sys->service);
 	mutex_init(&sys->barrier);
@@ -684,6 +1033,49 @@ void gs_sys_core_bell(struct gs_core_sys *sys);
 void gs_sys_core_bell(struct gs_core_sys *sys)
 {
 	call_rcu_hurry(&sys->bell, gs_core_bell_fn);
+}
+
+bool gs_sys_family_queue(struct gs_core_sys *sys);
+bool gs_sys_family_queue(struct gs_core_sys *sys)
+{
+	return queue_work(gs_family_wq, &sys->family);
+}
+
+void gs_sys_family_bell(struct gs_core_sys *sys);
+void gs_sys_family_bell(struct gs_core_sys *sys)
+{
+	call_rcu_hurry(&sys->family_bell, gs_family_bell_fn);
+}
+
+/*
+ * The core is about to be freed: whoever comes late is to find that out. Only
+ * a cache that nobody destroyed has children still, and then this is process
+ * context.
+ */
+void gs_sys_core_fini(struct gs_core_sys *sys);
+void gs_sys_core_fini(struct gs_core_sys *sys)
+{
+	if (!xa_empty(&sys->children))
+		xa_destroy(&sys->children);
+	memset(sys, POISON_FREE, sizeof(*sys));
+}
+
+void *gs_sys_child_find(struct gs_core_sys *sys, u64 key);
+void *gs_sys_child_find(struct gs_core_sys *sys, u64 key)
+{
+	return xa_load(&sys->children, key);
+}
+
+int gs_sys_child_set(struct gs_core_sys *sys, u64 key, void *child);
+int gs_sys_child_set(struct gs_core_sys *sys, u64 key, void *child)
+{
+	return xa_err(xa_store(&sys->children, key, child, GFP_KERNEL));
+}
+
+void gs_sys_child_drop(struct gs_core_sys *sys, u64 key, void *child);
+void gs_sys_child_drop(struct gs_core_sys *sys, u64 key, void *child)
+{
+	xa_cmpxchg(&sys->children, key, child, NULL, 0);
 }
 
 void gs_sys_core_retire(struct gs_core_sys *sys);
@@ -730,6 +1122,12 @@ void gs_sys_ipi_all(void)
 	on_each_cpu(gs_rs_ipi, NULL, 1);
 }
 
+void gs_sys_ipi(unsigned int cpu);
+void gs_sys_ipi(unsigned int cpu)
+{
+	smp_call_function_single(cpu, gs_rs_ipi, NULL, 1);
+}
+
 static int gs_cpu_dead(unsigned int cpu)
 {
 	gs_rs_cpu_dead(cpu);
@@ -760,6 +1158,42 @@ static int gs_module_event(struct notifier_block *nb, unsigned long event,
 static struct notifier_block gs_module_nb = { .notifier_call = gs_module_event };
 #endif
 
+/* ---- memory that is short --------------------------------------------------- */
+
+static struct shrinker *gs_shrinker;
+
+static unsigned long gs_shrinker_count(struct shrinker *shrinker,
+				       struct shrink_control *sc)
+{
+	return gs_rs_reclaimable() ?: SHRINK_EMPTY;
+}
+
+static unsigned long gs_shrinker_scan(struct shrinker *shrinker,
+				      struct shrink_control *sc)
+{
+	return gs_rs_reclaim_pages(sc->nr_to_scan) ?: SHRINK_STOP;
+}
+
+/* Last, when all that it looks at is there. */
+int gs_sys_shrinker_start(void);
+int gs_sys_shrinker_start(void)
+{
+	gs_shrinker = shrinker_alloc(0, "graceslab");
+	if (!gs_shrinker)
+		return -ENOMEM;
+	gs_shrinker->count_objects = gs_shrinker_count;
+	gs_shrinker->scan_objects = gs_shrinker_scan;
+	shrinker_register(gs_shrinker);
+	return 0;
+}
+
+/* Nobody is in it any more on return. */
+void gs_sys_shrinker_stop(void);
+void gs_sys_shrinker_stop(void)
+{
+	shrinker_free(gs_shrinker);
+}
+
 /* ---- start and stop --------------------------------------------------------- */
 
 int gs_sys_start(void);
@@ -771,8 +1205,14 @@ int gs_sys_start(void)
 	gs_wq = alloc_workqueue("graceslab", WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
 	if (!gs_wq)
 		return -ENOMEM;
+	gs_family_wq = alloc_workqueue("graceslab_children", WQ_UNBOUND, 0);
+	if (!gs_family_wq) {
+		ret = -ENOMEM;
+		goto out_wq;
+	}
 	gs_gp_start = gs_gp_number();
 	INIT_WORK(&gs_attend_work, gs_attend_fn);
+	INIT_WORK(&gs_heads_work, gs_heads_fn);
 	for_each_possible_cpu(cpu) {
 		struct gs_cpu_sys *sys = &per_cpu(gs_cpu_sys, cpu);
 
@@ -784,7 +1224,7 @@ int gs_sys_start(void)
 	ret = cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN, "graceslab:dead",
 					NULL, gs_cpu_dead);
 	if (ret < 0)
-		goto out_wq;
+		goto out_family_wq;
 	gs_hp_state = ret;
 #ifdef CONFIG_MODULES
 	ret = register_module_notifier(&gs_module_nb);
@@ -796,6 +1236,8 @@ int gs_sys_start(void)
 out_hp:
 	cpuhp_remove_state_nocalls(gs_hp_state);
 #endif
+out_family_wq:
+	destroy_workqueue(gs_family_wq);
 out_wq:
 	destroy_workqueue(gs_wq);
 	return ret;
@@ -819,6 +1261,7 @@ void gs_sys_quiesce(void)
 	/* A callback queues work, and a work may queue one more. */
 	for (pass = 0; pass < 2; pass++) {
 		rcu_barrier();
+		flush_workqueue(gs_family_wq);
 		flush_workqueue(gs_wq);
 	}
 	rcu_barrier();
@@ -831,6 +1274,7 @@ void gs_sys_stop(void)
 	unregister_module_notifier(&gs_module_nb);
 #endif
 	cpuhp_remove_state_nocalls(gs_hp_state);
+	destroy_workqueue(gs_family_wq);
 	destroy_workqueue(gs_wq);
 	rcu_barrier();
 }
@@ -840,6 +1284,7 @@ void gs_sys_stop(void)
 enum gs_misuse {
 	GS_DOUBLE_FREE, GS_DOUBLE_FREE_RCU, GS_WRONG_CACHE, GS_DEAD_ALLOC,
 	GS_BAD_POINTER, GS_BARRIER_IN_DTOR, GS_UNKNOWN_CACHE, GS_ATOMIC_KVFREE,
+	GS_NOT_ALLOCATED, GS_NO_MEMORY, GS_GIVEN_TWICE,
 };
 
 /* One WARN that names the cache and the object: the caller leaks it. */
@@ -873,6 +1318,17 @@ void gs_sys_misuse(unsigned int what, const char *name, const void *obj,
 	case GS_ATOMIC_KVFREE:
 		WARN_ONCE(1, "graceslab: gs_kvfree_rcu(0x%px) where nobody may sleep: leaked\n",
 			  obj);
+		break;
+	case GS_NOT_ALLOCATED:
+		WARN(1, "graceslab: 0x%px is no allocator's: not freed\n", obj);
+		break;
+	case GS_NO_MEMORY:
+		WARN_ONCE(1, "graceslab: no memory to free 0x%px where nobody may sleep: leaked\n",
+			  obj);
+		break;
+	case GS_GIVEN_TWICE:
+		WARN(1, "graceslab: %s 0x%px waits to be freed already: not freed twice\n",
+		     name, obj);
 		break;
 	case GS_UNKNOWN_CACHE:
 		WARN(1, "graceslab: 0x%px is no live cache\n", obj);

@@ -13,6 +13,7 @@
 #include <linux/workqueue.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
+#include <linux/xarray.h>
 
 /* Two words hold a full grace-period cookie on every configuration. */
 struct gs_cookie {
@@ -26,8 +27,19 @@ struct gs_core_sys {
 	struct rcu_head retire;		/* frees the core */
 	struct mutex service;		/* serialises the bit path's service */
 	struct mutex barrier;		/* one barrier of a cache at a time */
+	struct work_struct family;	/* children made and closed */
+	struct rcu_head family_bell;	/* children that leave: the same */
+	struct xarray children;		/* by key; the family work changes it */
 	void *pcpu;			/* __percpu area handed to gs_sys_enter() */
 };
+
+/* The module's numbers: Param of rust/sys.rs. */
+enum gs_param_id {
+	GS_PARAM_SEAL_MS, GS_PARAM_RESERVE_PAGES, GS_PARAM_RESERVE_WRAPPERS,
+	GS_PARAM_EXPEDITE_MS, GS_PARAM_EXPEDITE_BATCHES,
+};
+
+void gs_sys_param_changed(void (*changed)(void));
 
 /* Rust entry points, all called in the context their comment names. */
 void gs_rs_serve(unsigned int cpu);		/* preemption off, section closed */
@@ -36,12 +48,21 @@ void gs_rs_kick(unsigned int cpu);		/* hard interrupt */
 void gs_rs_bell(unsigned int cpu);		/* RCU callback */
 void gs_rs_reclaim(unsigned int cpu);		/* process */
 void gs_rs_attend(void);			/* process */
+void gs_rs_heads(void);				/* process */
 void gs_rs_ipi(void *arg);			/* hard interrupt or process, irqs off */
 void gs_rs_cpu_dead(unsigned int cpu);		/* process */
 void gs_rs_core_work(struct gs_core_sys *sys);	/* process */
 void gs_rs_core_bell(struct gs_core_sys *sys);	/* RCU callback */
 void gs_rs_core_free(struct gs_core_sys *sys);	/* RCU callback */
+void gs_rs_family_work(struct gs_core_sys *sys);	/* process */
+void gs_rs_family_bell(struct gs_core_sys *sys);	/* RCU callback */
 void gs_rs_slab_free(struct rcu_head *head);	/* RCU callback */
+unsigned long gs_rs_reclaimable(void);		/* process, others' locks held */
+unsigned long gs_rs_reclaim_pages(unsigned long wanted);	/* the same */
 void gs_rs_module_going(const void *mod);	/* process */
+void gs_rs_watch(bool on);			/* process */
+void gs_rs_debug_changed(void);			/* process */
+void gs_rs_reserve_fit(void);			/* process */
+void gs_rs_seal_all(void);			/* process */
 
 #endif /* _GRACESLAB_SHIM_H */

@@ -18,6 +18,9 @@ pub(crate) struct CoreSys {
     retire: bindings::callback_head,
     service: bindings::mutex,
     barrier: bindings::mutex,
+    family: bindings::work_struct,
+    family_bell: bindings::callback_head,
+    children: bindings::xarray,
     /// The `__percpu` area, as [`gs_sys_enter`] takes it.
     pub(crate) pcpu: *mut c_void,
 }
@@ -48,6 +51,25 @@ pub(crate) const OFFLINE: c_uint = 1;
 /// See [`REGISTRY`].
 pub(crate) const CHANNEL_BARRIER: c_uint = 2;
 
+/// A number that the module's user can set; `enum gs_param_id` of the shim.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(crate) enum Param {
+    SealMs,
+    ReservePages,
+    ReserveWrappers,
+    ExpediteMs,
+    ExpediteBatches,
+}
+
+/// The value of a parameter, as it is now.
+///
+/// Context: Any context.
+pub(crate) fn param(which: Param) -> u32 {
+    // SAFETY: May be called in any context; each of them is one of the shim's.
+    unsafe { gs_sys_param(which as u32) }
+}
+
 /// What a misuse report says; `enum gs_misuse` of the shim.
 #[derive(Clone, Copy)]
 #[repr(u32)]
@@ -60,6 +82,28 @@ pub(crate) enum Misuse {
     BarrierInDtor,
     UnknownCache,
     AtomicKvfree,
+    NotAllocated,
+    NoMemory,
+    GivenTwice,
+}
+
+/// Memory that holds a pattern; `struct gs_pattern` of the shim.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Pattern {
+    pub(crate) at: *mut u8,
+    pub(crate) len: usize,
+    pub(crate) fill: u8,
+    pub(crate) last: u8,
+}
+
+/// Which pattern was overwritten; `enum gs_clobbered` of the shim.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(crate) enum Clobbered {
+    LeftZone,
+    RightZone,
+    Poison,
 }
 
 #[allow(
@@ -67,10 +111,12 @@ pub(crate) enum Misuse {
     reason = "some of the kernel's structures are empty on some configurations"
 )]
 extern "C" {
-    pub(crate) fn gs_sys_enter(area: *mut c_void) -> *mut c_void;
-    pub(crate) fn gs_sys_leave(offset: usize);
-    pub(crate) fn gs_sys_section_area() -> *mut c_void;
-    pub(crate) fn gs_sys_close() -> bool;
+    pub(crate) fn gs_sys_enter(offset: *mut usize) -> bool;
+    pub(crate) fn gs_sys_here(area: *mut c_void, offset: usize) -> *mut c_void;
+    pub(crate) fn gs_sys_here_load(place: *mut *mut c_void, offset: usize) -> *mut c_void;
+    pub(crate) fn gs_sys_here_inc(place: *mut u64, offset: usize);
+    pub(crate) fn gs_sys_close(offset: usize) -> bool;
+    pub(crate) fn gs_sys_serve();
     pub(crate) fn gs_sys_want();
     pub(crate) fn gs_sys_unwant();
     pub(crate) fn gs_sys_percpu_alloc(size: usize, align: usize) -> *mut c_void;
@@ -81,22 +127,27 @@ extern "C" {
     pub(crate) fn gs_sys_in_nmi() -> bool;
     pub(crate) fn gs_sys_preempt_disable();
     pub(crate) fn gs_sys_preempt_enable();
-    pub(crate) fn gs_sys_may_allocate() -> bool;
+    pub(crate) fn gs_sys_may_allocate(ours: c_uint) -> bool;
     pub(crate) fn gs_sys_may_sleep() -> bool;
     pub(crate) fn gs_sys_this_cpu() -> c_uint;
     pub(crate) fn gs_sys_numa_node() -> c_int;
     pub(crate) fn gs_sys_cond_resched();
     pub(crate) fn gs_sys_might_sleep();
+    pub(crate) fn gs_sys_would_sleep();
     pub(crate) fn gs_sys_sleep_tick();
     pub(crate) fn gs_sys_cpu_relax();
     pub(crate) fn gs_sys_jiffies() -> c_ulong;
     pub(crate) fn gs_sys_msecs_to_jiffies(ms: c_uint) -> c_ulong;
+    pub(crate) fn gs_sys_ticks_within(ms: c_uint) -> c_ulong;
+    pub(crate) fn gs_sys_jiffies_to_msecs(ticks: usize) -> c_uint;
 
     pub(crate) fn gs_sys_gfp_spins(gfp: Gfp) -> bool;
     pub(crate) fn gs_sys_gfp_inner(gfp: Gfp) -> Gfp;
     pub(crate) fn gs_sys_gfp_try() -> Gfp;
     pub(crate) fn gs_sys_gfp_nowait() -> Gfp;
     pub(crate) fn gs_sys_gfp_kernel() -> Gfp;
+    pub(crate) fn gs_sys_gfp_pointers(gfp: Gfp) -> Gfp;
+    pub(crate) fn gs_sys_gfp_blocks(gfp: Gfp) -> bool;
 
     pub(crate) fn gs_sys_smp_mb();
     pub(crate) fn gs_sys_fetch_or(word: *mut usize, bits: usize) -> usize;
@@ -106,6 +157,8 @@ extern "C" {
     pub(crate) fn gs_sys_lock(lock: *mut RawSpinLock) -> c_ulong;
     pub(crate) fn gs_sys_trylock(lock: *mut RawSpinLock, flags: *mut c_ulong) -> bool;
     pub(crate) fn gs_sys_unlock(lock: *mut RawSpinLock, flags: c_ulong);
+    pub(crate) fn gs_sys_lock_irqsave(lock: *mut RawSpinLock) -> c_ulong;
+    pub(crate) fn gs_sys_unlock_irqrestore(lock: *mut RawSpinLock, flags: c_ulong);
     pub(crate) fn gs_sys_mutex_lock_global(which: c_uint);
     pub(crate) fn gs_sys_mutex_unlock_global(which: c_uint);
     pub(crate) fn gs_sys_mutex_lock(m: *mut bindings::mutex);
@@ -116,11 +169,14 @@ extern "C" {
     pub(crate) fn gs_sys_cookie_get(cookie: *mut [c_ulong; 2]);
     pub(crate) fn gs_sys_cookie_poll(cookie: *mut [c_ulong; 2]) -> bool;
     pub(crate) fn gs_sys_cookie_wait(cookie: *mut [c_ulong; 2]);
-    pub(crate) fn gs_sys_synchronize_rcu();
+    pub(crate) fn gs_sys_period_start();
+    pub(crate) fn gs_sys_synchronize_rcu_expedited();
     pub(crate) fn gs_sys_grace_periods() -> c_ulong;
     pub(crate) fn gs_sys_current() -> *mut c_void;
     pub(crate) fn gs_sys_slab_retire(head: *mut RcuHead);
 
+    pub(crate) fn gs_sys_vzalloc(size: usize) -> *mut c_void;
+    pub(crate) fn gs_sys_watch_pointers(on: bool);
     pub(crate) fn gs_sys_kmalloc(size: usize, gfp: Gfp) -> *mut c_void;
     pub(crate) fn gs_sys_kfree(p: *const c_void);
     pub(crate) fn gs_sys_kvfree(p: *const c_void);
@@ -129,9 +185,11 @@ extern "C" {
     pub(crate) fn gs_sys_slab_mark(base: *mut c_void, slab: *mut c_void);
     pub(crate) fn gs_sys_slab_pages_free(base: *mut c_void, order: c_uint);
     pub(crate) fn gs_sys_slab_of(p: *const c_void) -> *mut c_void;
-    pub(crate) fn gs_sys_node_of(base: *const c_void) -> c_uint;
-    pub(crate) fn gs_sys_is_vmalloc(p: *const c_void) -> bool;
+    pub(crate) fn gs_sys_node_of(p: *const c_void) -> c_int;
+    pub(crate) fn gs_sys_is_slab_object(p: *const c_void) -> bool;
+    pub(crate) fn gs_sys_kind(p: *const c_void, slab: *mut *mut c_void) -> c_int;
     pub(crate) fn gs_sys_nr_nodes() -> c_uint;
+    pub(crate) fn gs_sys_random() -> u64;
     pub(crate) fn gs_sys_cache_line() -> c_uint;
     pub(crate) fn gs_sys_page_size() -> c_uint;
 
@@ -140,10 +198,17 @@ extern "C" {
     pub(crate) fn gs_sys_bell_ring(cpu: c_uint);
     pub(crate) fn gs_sys_reclaim_queue(cpu: c_uint);
     pub(crate) fn gs_sys_attend_queue();
+    pub(crate) fn gs_sys_heads_queue();
     pub(crate) fn gs_sys_core_init(sys: *mut CoreSys);
     pub(crate) fn gs_sys_core_queue(sys: *mut CoreSys) -> bool;
     pub(crate) fn gs_sys_core_bell(sys: *mut CoreSys);
     pub(crate) fn gs_sys_core_retire(sys: *mut CoreSys);
+    pub(crate) fn gs_sys_family_queue(sys: *mut CoreSys) -> bool;
+    pub(crate) fn gs_sys_family_bell(sys: *mut CoreSys);
+    pub(crate) fn gs_sys_core_fini(sys: *mut CoreSys);
+    pub(crate) fn gs_sys_child_find(sys: *mut CoreSys, key: u64) -> *mut c_void;
+    pub(crate) fn gs_sys_child_set(sys: *mut CoreSys, key: u64, child: *mut c_void) -> c_int;
+    pub(crate) fn gs_sys_child_drop(sys: *mut CoreSys, key: u64, child: *mut c_void);
 
     pub(crate) fn gs_sys_nr_cpus() -> c_uint;
     pub(crate) fn gs_sys_cpu_possible(cpu: c_uint) -> bool;
@@ -151,8 +216,13 @@ extern "C" {
     pub(crate) fn gs_sys_cpus_read_lock();
     pub(crate) fn gs_sys_cpus_read_unlock();
     pub(crate) fn gs_sys_ipi_all();
+    pub(crate) fn gs_sys_ipi(cpu: c_uint);
     pub(crate) fn gs_sys_within_module(addr: *const c_void, module: *const c_void) -> bool;
+    fn gs_sys_param(which: c_uint) -> c_uint;
+    pub(crate) fn gs_sys_params_live(live: bool);
     pub(crate) fn gs_sys_start() -> c_int;
+    pub(crate) fn gs_sys_shrinker_start() -> c_int;
+    pub(crate) fn gs_sys_shrinker_stop();
     pub(crate) fn gs_sys_quiesce();
     pub(crate) fn gs_sys_stop();
 
@@ -162,6 +232,44 @@ extern "C" {
         obj: *const c_void,
         other: *const c_char,
     );
+    pub(crate) fn gs_sys_debug_flags() -> c_ulong;
+    pub(crate) fn gs_sys_init_on_alloc() -> bool;
+    pub(crate) fn gs_sys_init_on_free() -> bool;
+    pub(crate) fn gs_sys_kasan() -> bool;
+    pub(crate) fn gs_sys_kasan_cover(pages: *const c_void, size: usize);
+    pub(crate) fn gs_sys_kasan_alloc(obj: *const c_void, size: usize);
+    pub(crate) fn gs_sys_kasan_free(obj: *const c_void, size: usize);
+    pub(crate) fn gs_sys_kasan_freed(obj: *const c_void) -> bool;
+    pub(crate) fn gs_sys_kmemleak() -> bool;
+    pub(crate) fn gs_sys_kmemleak_alloc(obj: *const c_void, size: usize, gfp: Gfp);
+    pub(crate) fn gs_sys_kmemleak_free(obj: *const c_void);
+    pub(crate) fn gs_sys_pattern_fill(pattern: *const Pattern);
+    pub(crate) fn gs_sys_pattern_check(
+        pattern: *const Pattern,
+        name: *const c_char,
+        what: c_uint,
+        obj: *const c_void,
+    ) -> bool;
+    pub(crate) fn gs_sys_bad_state(name: *const c_char, obj: *const c_void, state: c_int);
+    pub(crate) fn gs_sys_bad_bit(name: *const c_char, obj: *const c_void, deferred: bool);
+    pub(crate) fn gs_sys_tracks_init() -> c_int;
+    pub(crate) fn gs_sys_tracks_bytes() -> usize;
+    pub(crate) fn gs_sys_track_set(tracks: *mut c_void, which: c_uint, gfp: Gfp);
+    pub(crate) fn gs_sys_tracks_print(
+        name: *const c_char,
+        obj: *const c_void,
+        tracks: *const c_void,
+    );
+    pub(crate) fn gs_sys_trace_alloc(cache: *const c_char, obj: *const c_void, gfp: Gfp);
+    pub(crate) fn gs_sys_trace_free(cache: *const c_char, obj: *const c_void);
+    pub(crate) fn gs_sys_trace_free_rcu(cache: *const c_char, obj: *const c_void);
+    pub(crate) fn gs_sys_trace_seal(cache: *const c_char, cpu: c_uint, objects: c_uint, age: usize);
+    pub(crate) fn gs_sys_trace_reclaim(cache: *const c_char, objects: c_uint);
+    pub(crate) fn gs_sys_trace_fallback(step: c_uint);
+    pub(crate) fn gs_sys_trace_begin() -> u64;
+    pub(crate) fn gs_sys_trace_barrier(cache: *const c_char, pending: u64, begin: u64);
+    pub(crate) fn gs_sys_trace_destroy(cache: *const c_char, leaked: bool);
+    pub(crate) fn gs_sys_trace_leak(cache: *const c_char, obj: *const c_void);
     pub(crate) fn gs_sys_leak_line(name: *const c_char, obj: *const c_void);
     pub(crate) fn gs_sys_leak_more(name: *const c_char, more: c_ulong);
     pub(crate) fn gs_sys_leak_summary(name: *const c_char, leaked: c_ulong, total: c_ulong);

@@ -8,7 +8,7 @@
 
 use crate::sys;
 use core::cell::UnsafeCell;
-use kernel::sync::atomic::{Atomic, Full, Relaxed};
+use kernel::sync::atomic::{Acquire, Atomic, Full, Relaxed, Release};
 
 /// Bits in a [`Word`].
 pub(crate) const BITS: usize = usize::BITS as usize;
@@ -22,10 +22,12 @@ unsafe impl Sync for Word {}
 
 impl Word {
     /// A word that holds `v`.
+    #[inline]
     pub(crate) const fn new(v: usize) -> Self {
         Self(UnsafeCell::new(v))
     }
 
+    #[inline]
     fn atomic(&self) -> &Atomic<usize> {
         // SAFETY: `self` is aligned and lives as long as the reference, and all its accesses are
         // atomic.
@@ -36,6 +38,18 @@ impl Word {
     #[inline]
     pub(crate) fn load(&self) -> usize {
         self.atomic().load(Relaxed)
+    }
+
+    /// Reads the word, before whatever follows. The caller names the store that this pairs with.
+    #[inline]
+    pub(crate) fn load_acquire(&self) -> usize {
+        self.atomic().load(Acquire)
+    }
+
+    /// Writes the word, after whatever came before. The caller names the load that this pairs with.
+    #[inline]
+    pub(crate) fn store_release(&self, v: usize) {
+        self.atomic().store(v, Release)
     }
 
     /// Replaces the word, fully ordered.

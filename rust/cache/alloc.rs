@@ -8,9 +8,10 @@ use super::core::{Core, CpuCache};
 use super::debug;
 use super::service;
 use super::slab::Slab;
-use crate::percpu::{NoPreempt, Section};
+use crate::percpu::{self, NoPreempt, Section};
 use crate::rcu::queue::{self, null_batch, Batch, Queue};
 use crate::sys::{self, Gfp, Misuse};
+use crate::trace;
 use core::ptr::null_mut;
 
 /// Allocates an object, or null.
@@ -18,54 +19,92 @@ use core::ptr::null_mut;
 /// Context: as `gfp` allows; without a reclaim bit in it, any context, NMI included.
 #[inline(always)]
 pub(crate) fn alloc(core: &Core, gfp: Gfp) -> *mut u8 {
-    let Some((section, share)) = core.open() else {
-        return reentrant_finish(core, gfp);
-    };
-    // SAFETY: The share is the section's.
-    let obj = unsafe { Batch::pop((*share).main) };
-    if obj.is_null() {
-        return slow_finish(core, section, share, gfp);
-    }
-    drop(section);
-    if core.checked() || gfp & kernel::bindings::__GFP_ZERO != 0 {
-        return finish(core, obj, gfp);
+    let obj = alloc_plain(core, gfp);
+    if gfp & kernel::bindings::__GFP_ZERO != 0 {
+        return zero(core, obj);
     }
     obj
 }
 
-// What is rare ends in a call of its own, so that the common way keeps no registers for it.
+/// [`alloc`] for a `gfp` without `__GFP_ZERO`, or for what [`zero`] is to be called for.
+#[inline(always)]
+pub(crate) fn alloc_plain(core: &Core, gfp: Gfp) -> *mut u8 {
+    let Some(section) = Section::open() else {
+        return reentrant_finish(core, gfp);
+    };
+    // SAFETY: The sheaf is the section's.
+    let Some(obj) = (unsafe { Batch::pop_some(core.fast_from(&section)) }) else {
+        return slow_finish(core, gfp, section);
+    };
+    if section.close() {
+        return serve_after(obj);
+    }
+    percpu::preempt_enable();
+    obj
+}
+
+// What is rare ends in a call of its own, with the arguments where they are, so that the common
+// way keeps and moves no registers for it.
 
 #[cold]
 #[inline(never)]
-fn slow_finish(core: &Core, section: Section, share: *mut CpuCache, gfp: Gfp) -> *mut u8 {
-    let obj = slow(core, section, share, gfp);
-    finish(core, obj, gfp)
+fn slow_finish(core: &Core, gfp: Gfp, section: Section) -> *mut u8 {
+    let obj = slow(core, section, gfp);
+    prepare(core, obj, gfp)
+}
+
+#[cold]
+#[inline(never)]
+fn serve_after(obj: *mut u8) -> *mut u8 {
+    percpu::serve();
+    // Not known to be what it was, so that the caller need not keep it.
+    core::hint::black_box(obj)
 }
 
 #[cold]
 #[inline(never)]
 fn reentrant_finish(core: &Core, gfp: Gfp) -> *mut u8 {
     let obj = reentrant(core, gfp);
-    finish(core, obj, gfp)
+    prepare(core, obj, gfp)
 }
 
-/// What is done to objects before they are handed out, where something is.
-#[cold]
-#[inline(never)]
-fn finish(core: &Core, mut obj: *mut u8, gfp: Gfp) -> *mut u8 {
-    while core.checked() && !obj.is_null() && !debug::on_alloc(core, obj) {
+/// What is done to each object before it is handed out, where something is.
+fn prepare(core: &Core, mut obj: *mut u8, gfp: Gfp) -> *mut u8 {
+    while core.prepares() && !obj.is_null() && !debug::on_alloc(core, obj, gfp) {
         // It was in two places: leaked, and another one taken.
         obj = take_one(core, gfp);
     }
-    if gfp & kernel::bindings::__GFP_ZERO != 0 && !obj.is_null() {
-        if core.ctor.is_some() {
-            // The caller asked for two things that exclude each other.
-            // SAFETY: The object was just allocated, and nobody has it.
-            unsafe { super::free::free(core, obj) };
-            return null_mut();
-        }
-        // SAFETY: The object is the caller's, and of this size.
-        unsafe { obj.write_bytes(0, core.geometry.size as usize) };
+    if !obj.is_null() {
+        trace::alloc(core, obj, gfp);
+    }
+    obj
+}
+
+/// What `__GFP_ZERO` asks for.
+#[cold]
+#[inline(never)]
+fn zero(core: &Core, obj: *mut u8) -> *mut u8 {
+    if obj.is_null() {
+        return obj;
+    }
+    if core.ctor.is_some() {
+        // The caller asked for two things that exclude each other.
+        // SAFETY: The object was just allocated, and nobody has it.
+        unsafe { super::free::free_rarely(core, obj) };
+        return null_mut();
+    }
+    // SAFETY: The object is the caller's, and of this size.
+    unsafe { obj.write_bytes(0, core.geometry.size as usize) };
+    obj
+}
+
+/// What is done to an object before it is handed out, where something is.
+#[cold]
+#[inline(never)]
+pub(super) fn finish(core: &Core, obj: *mut u8, gfp: Gfp) -> *mut u8 {
+    let obj = prepare(core, obj, gfp);
+    if gfp & kernel::bindings::__GFP_ZERO != 0 {
+        return zero(core, obj);
     }
     obj
 }
@@ -73,8 +112,8 @@ fn finish(core: &Core, mut obj: *mut u8, gfp: Gfp) -> *mut u8 {
 /// Allocates without checks.
 #[cold]
 fn take_one(core: &Core, gfp: Gfp) -> *mut u8 {
-    match core.open() {
-        Some((section, share)) => slow(core, section, share, gfp),
+    match Section::open() {
+        Some(section) => slow(core, section, gfp),
         None => reentrant(core, gfp),
     }
 }
@@ -88,12 +127,13 @@ enum Look {
     Empty,
 }
 
+/// Takes an object where `main` has none, which is filled on the way if anything is at hand.
 #[cold]
 #[inline(never)]
-fn slow(core: &Core, section: Section, share: *mut CpuCache, gfp: Gfp) -> *mut u8 {
+pub(super) fn slow(core: &Core, mut section: Section, gfp: Gfp) -> *mut u8 {
     // SAFETY: May be called in any context.
     let spin = unsafe { sys::gs_sys_gfp_spins(gfp) };
-    let (mut section, mut share) = (section, share);
+    let mut share = core.share(&section);
     let mut have_sheaf = true;
     loop {
         if !core.is_live() {
@@ -108,22 +148,25 @@ fn slow(core: &Core, section: Section, share: *mut CpuCache, gfp: Gfp) -> *mut u
                 drop(section);
                 let sheaf = if spin {
                     // SAFETY: Any gfp may be asked for.
-                    queue::new_batch(core.capacity, unsafe { sys::gs_sys_gfp_inner(gfp) })
+                    queue::new_batch(core.capacity(), unsafe { sys::gs_sys_gfp_inner(gfp) })
                 } else {
                     null_mut()
                 };
                 // Without a sheaf a single object will do.
                 have_sheaf = !sheaf.is_null();
-                let Some(again) = core.open() else {
+                let Some(again) = Section::open() else {
                     // SAFETY: The sheaf is empty and nobody's.
                     unsafe { drop_sheaf(sheaf) };
                     return reentrant(core, gfp);
                 };
-                (section, share) = again;
+                section = again;
+                share = core.share(&section);
                 if have_sheaf {
                     // SAFETY: The share is the section's, the sheaf the caller's.
                     unsafe {
-                        if (*(*share).main).cap() == 0 && core.is_live() {
+                        if core.is_stale(sheaf) {
+                            core.retire_sheaf(sheaf);
+                        } else if (*(*share).main).cap() == 0 && core.is_live() {
                             (*share).main = sheaf;
                         } else {
                             let node = core.local_node();
@@ -138,12 +181,13 @@ fn slow(core: &Core, section: Section, share: *mut CpuCache, gfp: Gfp) -> *mut u
                 if slab.is_null() {
                     return null_mut();
                 }
-                let Some(again) = core.open() else {
+                let Some(again) = Section::open() else {
                     // Whole and unseen: any CPU may have it.
                     // SAFETY: The slab came from `Slab::new`.
                     return unsafe { add_reentrant(core, slab) };
                 };
-                (section, share) = again;
+                section = again;
+                share = core.share(&section);
                 if !spin {
                     // SAFETY: The slab came from `Slab::new`.
                     return unsafe { add_reentrant(core, slab) };
@@ -191,6 +235,9 @@ fn look(
             }
             swap_sheaves(share);
         }
+        // Both are empty: the moment to part with those of another capacity.
+        core.retire_stale(&raw mut (*share).main);
+        core.retire_stale(&raw mut (*share).spare);
         if (*(*share).main).cap() == 0 {
             swap_sheaves(share);
         }
@@ -242,7 +289,7 @@ unsafe fn swap_ripe(core: &Core, section: &Section, share: *mut CpuCache, spin: 
         if batch.is_null() {
             return null_mut();
         }
-        (*share).queue.done.add((*batch).len() as u64);
+        (*share).queue.done.add(u64::from((*batch).len()));
         (*share).swapped.add(1);
         let empty = core::mem::replace(&mut (*share).main, batch);
         if empty != null_batch() {
@@ -291,12 +338,8 @@ unsafe fn look_node(
                     .then_some(Look::Found(one));
             }
         }
-        // Handed out from the top of the sheaf: put the lowest addresses there.
         let main = (*share).main;
-        let n = node.take(&mut inner, (*main).cap() as usize, |obj| {
-            Batch::push(main, obj);
-        });
-        Batch::objects(main).reverse();
+        let n = node.fill(&mut inner, main);
         (n != 0).then(|| Look::Found(Batch::pop(main)))
     }
 }
@@ -305,8 +348,8 @@ unsafe fn look_node(
 /// just made available, or from a new one where `gfp` can give it.
 #[cold]
 #[inline(never)]
-fn reentrant(core: &Core, gfp: Gfp) -> *mut u8 {
-    if !core.is_live() {
+pub(super) fn reentrant(core: &Core, gfp: Gfp) -> *mut u8 {
+    if !core.is_live_reentrant() {
         core.misuse(Misuse::DeadAlloc, null_mut(), None);
         return null_mut();
     }
@@ -370,20 +413,4 @@ unsafe fn add_reentrant(core: &Core, slab: *mut Slab) -> *mut u8 {
         }
     }
     one
-}
-
-/// Allocates `p.len()` objects, or none.
-///
-/// Context: as for [`alloc`].
-pub(crate) fn alloc_bulk(core: &Core, gfp: Gfp, p: &mut [*mut u8]) -> bool {
-    for i in 0..p.len() {
-        let obj = alloc(core, gfp);
-        if obj.is_null() {
-            // SAFETY: These were allocated above and nobody has seen them.
-            unsafe { super::free::free_bulk(core, &mut p[..i]) };
-            return false;
-        }
-        p[i] = obj;
-    }
-    true
 }

@@ -1,19 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A cache's share of a NUMA node: its slabs, and the barn with full and empty sheaves.
+//! A cache's share of a NUMA node: its slabs, and the barn with full and empty sheaves. What is
+//! in the full ones is of the node: see [`super::home`].
 
 use super::bits;
 use super::core::Core;
+use super::home;
+use super::order::Order;
 use super::slab::Slab;
 use crate::list::{List, Stack};
 use crate::lock::{Class, RawGuard, RawLock};
 use crate::percpu::Section;
 use crate::rcu::queue::{self, Batch};
+use crate::sys;
 use core::mem::offset_of;
 use core::ptr::null_mut;
 
 /// Most full sheaves a barn keeps, and most empty ones.
 const MAX_SHEAVES: u32 = 10;
+
+/// Slabs that are looked at in one hold of the node lock.
+const VISITS: usize = 128;
 
 /// All-free slabs that a node keeps for the next allocations.
 const KEEP_EMPTY: usize = 4;
@@ -35,6 +42,8 @@ pub(crate) struct Inner {
     nr_empty: u32,
     /// Objects in the full sheaves.
     pub(crate) in_full: u64,
+    /// In which order objects are handed out.
+    order: Order,
 }
 
 /// See the module.
@@ -62,6 +71,7 @@ impl Node {
                     empty: null_mut(),
                     nr_empty: 0,
                     in_full: 0,
+                    order: Order::new(),
                 }),
                 incoming: Stack::new(),
             });
@@ -120,7 +130,7 @@ impl Node {
     }
 
     /// Moves incoming slabs to the partial list.
-    fn splice(&self, inner: &mut Inner) {
+    pub(crate) fn splice(&self, inner: &mut Inner) {
         let mut taken = self.incoming.take();
         loop {
             // SAFETY: The slabs taken carry their tokens with them.
@@ -159,7 +169,14 @@ impl Node {
             }
             // SAFETY: A slab on the list is alive.
             let s = unsafe { &*slab };
-            taken += bits::take(s.free(), limit - taken, |i| f(s.object(i)));
+            // The stride is the same for all of them, which the compiler cannot know.
+            let (first, stride) = s.layout();
+            let each = |i| f(first.wrapping_add(i * stride));
+            taken += if Order::RANDOM {
+                bits::take_random(s.free(), limit - taken, |n| inner.order.below(n), each)
+            } else {
+                bits::take(s.free(), limit - taken, each)
+            };
             if !bits::any(s.free()) {
                 // SAFETY: It is on this list, and the list holds its token.
                 unsafe { inner.partial.remove(slab) };
@@ -173,22 +190,53 @@ impl Node {
         taken
     }
 
-    /// Unlinks slabs whose objects are all free, except for `keep`, and returns them linked by
-    /// `incoming_next`, their tokens held. `busy` is set if one was on its way to the list.
-    pub(crate) fn unlink_free(&self, inner: &mut Inner, keep: usize, busy: &mut bool) -> *mut Slab {
+    /// Fills an empty sheaf with objects of the node's slabs; their number.
+    ///
+    /// # Safety
+    ///
+    /// `sheaf` must be the caller's, and empty.
+    pub(crate) unsafe fn fill(&self, inner: &mut Inner, sheaf: *mut Batch) -> usize {
+        // SAFETY: By the function's requirement.
+        unsafe {
+            // As many as it has room for, so that there is no need to ask.
+            let mut to = Batch::end(sheaf);
+            let n = self.take(inner, (*sheaf).cap() as usize, |obj| {
+                *to = obj;
+                to = to.add(1);
+            });
+            Batch::grew(sheaf, n as u32);
+            if Order::RANDOM {
+                Batch::shuffle(sheaf, |n| inner.order.below(n));
+            }
+            n
+        }
+    }
+
+    /// Looks at up to `visits` slabs, unlinks those whose objects are all free, except for as
+    /// many as are to be kept, and returns them linked by `incoming_next`, their tokens held.
+    /// `busy` is set if one was on its way to the list. What was looked at and stays is last on
+    /// the list afterwards: the next look goes on where this one ended.
+    fn unlink_free(
+        &self,
+        inner: &mut Inner,
+        visits: usize,
+        keep: &mut usize,
+        busy: &mut bool,
+    ) -> *mut Slab {
         self.splice(inner);
-        let (mut kept, mut out) = (0, null_mut());
-        let mut slab = inner.all.front();
-        while !slab.is_null() {
+        let mut out = null_mut();
+        for _ in 0..visits.min(inner.all.len()) {
+            let slab = inner.all.front();
             // SAFETY: A slab on the list is alive; its token is checked before it is unlinked.
             unsafe {
-                let next = inner.all.next(slab);
+                inner.all.remove(slab);
+                inner.all.push_back(slab);
                 let s = &*slab;
                 if s.is_free() {
                     if s.tokens.held(bits::PENDING) {
                         *busy = true;
-                    } else if kept < keep {
-                        kept += 1;
+                    } else if *keep != 0 {
+                        *keep -= 1;
                     } else if s.partial.is_linked() {
                         inner.partial.remove(slab);
                         inner.all.remove(slab);
@@ -203,10 +251,23 @@ impl Node {
                         *busy = true;
                     }
                 }
-                slab = next;
             }
         }
         out
+    }
+
+    /// Objects in full sheaves, and slabs whose objects are all free, as far as they are seen by a
+    /// quick look.
+    fn spare(&self, inner: &Inner) -> (usize, usize) {
+        let (mut slabs, mut slab) = (0, inner.partial.front());
+        for _ in 0..VISITS.min(inner.partial.len()) {
+            // SAFETY: A slab on the list is alive.
+            unsafe {
+                slabs += usize::from((*slab).is_free());
+                slab = inner.partial.next(slab);
+            }
+        }
+        (inner.in_full as usize, slabs)
     }
 
     /// Takes a full sheaf from the barn in exchange for an empty one (or the null batch).
@@ -219,7 +280,7 @@ impl Node {
         unsafe {
             inner.full = (*full).next;
             inner.nr_full -= 1;
-            inner.in_full -= (*full).len() as u64;
+            inner.in_full -= u64::from((*full).len());
             if empty != queue::null_batch() {
                 self.keep_empty(inner, empty);
             }
@@ -238,6 +299,24 @@ impl Node {
         empty
     }
 
+    /// Whether the barn seems to take another full sheaf; a look without the lock.
+    pub(crate) fn may_want_full(&self) -> bool {
+        // SAFETY: A volatile read of a number.
+        unsafe { (&raw const (*self.inner.peek()).nr_full).read_volatile() < MAX_SHEAVES }
+    }
+
+    /// Whether the barn seems to take another empty sheaf; a look without the lock.
+    pub(crate) fn may_want_empty(&self) -> bool {
+        // SAFETY: A volatile read of a number.
+        unsafe { (&raw const (*self.inner.peek()).nr_empty).read_volatile() < MAX_SHEAVES }
+    }
+
+    /// Whether the barn seems to have an empty sheaf; a look without the lock.
+    pub(crate) fn may_have_empty(&self) -> bool {
+        // SAFETY: A volatile read of a number.
+        unsafe { (&raw const (*self.inner.peek()).nr_empty).read_volatile() != 0 }
+    }
+
     /// Whether the barn takes another full sheaf.
     pub(crate) fn wants_full(&self, inner: &Inner) -> bool {
         inner.nr_full < MAX_SHEAVES
@@ -252,7 +331,7 @@ impl Node {
         // SAFETY: By the function's requirement.
         unsafe {
             (*sheaf).next = inner.full;
-            inner.in_full += (*sheaf).len() as u64;
+            inner.in_full += u64::from((*sheaf).len());
         }
         inner.full = sheaf;
         inner.nr_full += 1;
@@ -282,6 +361,15 @@ impl Node {
         unsafe { (*sheaf).next = inner.empty };
         inner.empty = sheaf;
         inner.nr_empty += 1;
+    }
+
+    /// Takes an empty sheaf that the barn has over its limit, or null: full ones may come from
+    /// CPUs of other nodes, which are given none in exchange.
+    pub(crate) fn take_surplus(&self, core: &Core, inner: &mut Inner) -> *mut Batch {
+        if core.spans_nodes() && inner.nr_empty > MAX_SHEAVES {
+            return self.take_empty(inner);
+        }
+        null_mut()
     }
 
     /// Takes all full sheaves from the barn, linked by `next`.
@@ -357,30 +445,51 @@ unsafe fn free_list(mut sheaf: *mut Batch) {
 }
 
 /// Puts a sheaf of free objects, of any number, where `core` keeps them: the barn, or the slabs.
+/// Process context.
 ///
 /// # Safety
 ///
 /// `sheaf` is the caller's to give; its objects are free.
 pub(crate) unsafe fn put_objects(core: &Core, sheaf: *mut Batch, spin: bool) {
-    // SAFETY: By the function's requirements.
+    // SAFETY: By the function's requirements; what the barn does not take is still the caller's.
     unsafe {
-        let full_enough = (*sheaf).len() >= core.capacity / 2;
-        if core.is_live() && full_enough {
-            if let Some((section, _)) = core.open() {
-                let node = core.local_node();
-                if let Some(mut inner) = node.lock_if(&section, spin) {
-                    // Looked at again under the section: a cache that is being destroyed has
-                    // every CPU through one before it empties its barns.
-                    if core.is_live() && node.wants_full(&inner) {
-                        node.put_full(&mut inner, sheaf);
-                        return;
-                    }
-                }
-            }
+        let node = home::sort(core, sheaf);
+        let full_enough = (*sheaf).len() >= core.capacity() / 2 && !core.is_stale(sheaf);
+        let mut empty = sheaf;
+        if !full_enough || !offer_full(core, node, &mut empty, spin) {
+            super::free::flush(core, sheaf);
         }
-        super::free::flush(core, sheaf);
-        recycle(core, sheaf);
+        if !empty.is_null() {
+            recycle(core, empty);
+        }
     }
+}
+
+/// Puts a sheaf in the barn of `node`; false, and still the caller's, when it has enough. What it
+/// has too much of takes the sheaf's place, or null.
+///
+/// # Safety
+///
+/// `sheaf` is the caller's to give; its objects are free.
+unsafe fn offer_full(core: &Core, node: &Node, sheaf: &mut *mut Batch, spin: bool) -> bool {
+    if !core.is_live() || !node.may_want_full() {
+        return false;
+    }
+    let Some(section) = Section::open() else {
+        return false;
+    };
+    let Some(mut inner) = node.lock_if(&section, spin) else {
+        return false;
+    };
+    // Looked at again under the section: a cache that is being destroyed waits for those that saw
+    // it live before it empties its barns.
+    if !core.is_live_in(&section) || !node.wants_full(&inner) {
+        return false;
+    }
+    // SAFETY: By the function's requirement.
+    unsafe { node.put_full(&mut inner, *sheaf) };
+    *sheaf = node.take_surplus(core, &mut inner);
+    true
 }
 
 /// Keeps an empty sheaf's memory for the next one, or frees it. Process context.
@@ -394,11 +503,13 @@ pub(crate) unsafe fn recycle(core: &Core, sheaf: *mut Batch) {
         if sheaf == queue::null_batch() {
             return;
         }
-        if core.is_live() && (*sheaf).cap() == core.capacity {
-            if let Some((section, _)) = core.open() {
+        if core.is_live() && core.local_node().may_want_empty() {
+            if let Some(section) = Section::open() {
                 let node = core.local_node();
                 let mut inner = node.lock(&section);
-                if node.put_empty(&mut inner, sheaf) {
+                // Under the section: whoever changes the capacity has every CPU through one
+                // before the barns.
+                if !core.is_stale(sheaf) && node.put_empty(&mut inner, sheaf) {
                     return;
                 }
             }
@@ -411,26 +522,65 @@ pub(crate) unsafe fn recycle(core: &Core, sheaf: *mut Batch) {
 ///
 /// Context: Process context.
 pub(crate) fn trim(core: &Core, all: bool, busy: &mut bool) -> usize {
-    let mut pages = 0;
-    let keep = if all { 0 } else { KEEP_EMPTY };
+    let mut slabs = 0;
     for node in core.nodes() {
-        let mut out = {
+        let mut keep = if all { 0 } else { KEEP_EMPTY };
+        let mut left = {
             let (section, _) = Section::open_task();
-            let mut inner = node.lock(&section);
-            node.unlink_free(&mut inner, keep, busy)
+            let inner = node.lock(&section);
+            inner.all.len() + VISITS
         };
-        while !out.is_null() {
-            // SAFETY: The slabs were unlinked, all their objects are free, and their tokens are
-            // held.
-            unsafe {
-                let next = (*out).incoming_next;
-                Slab::release(out);
-                out = next;
+        while left != 0 {
+            let mut out = {
+                let (section, _) = Section::open_task();
+                let mut inner = node.lock(&section);
+                node.unlink_free(&mut inner, VISITS, &mut keep, busy)
+            };
+            let mut found = 0;
+            while !out.is_null() {
+                // SAFETY: The slabs were unlinked, all their objects are free, and their tokens
+                // are held.
+                unsafe {
+                    let next = (*out).incoming_next;
+                    Slab::release(out);
+                    out = next;
+                }
+                found += 1;
             }
-            pages += 1 << core.geometry.order;
+            slabs += found;
+            left = left.saturating_sub(VISITS);
+            // Nobody asked for all: go on as long as that is worth it.
+            if !all && found < VISITS / 8 {
+                break;
+            }
+            // SAFETY: Process context.
+            unsafe { sys::gs_sys_cond_resched() };
         }
     }
-    pages
+    slabs << core.geometry.order
+}
+
+/// Objects in the barns of `core`, and slabs whose objects are all free, as far as they are seen by
+/// a quick look.
+///
+/// Context: Process context.
+pub(crate) fn spare(core: &Core) -> (usize, usize) {
+    core.nodes().iter().fold((0, 0), |sum, node| {
+        let (section, _) = Section::open_task();
+        let (objects, slabs) = node.spare(&node.lock(&section));
+        (sum.0 + objects, sum.1 + slabs)
+    })
+}
+
+/// Slabs of `node`, and objects in its barn's full sheaves.
+///
+/// Context: Process context.
+pub(crate) fn figures(node: &Node) -> (usize, u64) {
+    let (section, _) = Section::open_task();
+    let mut inner = node.lock(&section);
+    // As in `leak::for_each_slab`.
+    node.splice(&mut inner);
+    (inner.all.len(), inner.in_full)
 }
 
 /// Gives the objects in the barns of `core` back to their slabs, and the sheaves' memory back.

@@ -49,11 +49,29 @@ pub(crate) const fn mask(n: usize, w: usize) -> usize {
 /// Sets bit `i` of a bitmap of `n` bits. Fully ordered.
 #[inline]
 pub(crate) fn set(words: &[Word], n: usize, i: usize) -> Set {
-    let (w, bit) = (i / BITS, 1 << (i % BITS));
-    let old = words[w].fetch_or(bit);
+    let many = set_many(words, n, i / BITS, 1 << (i % BITS));
     Set {
-        was_set: old & bit != 0,
-        filled: old | bit == mask(n, w),
+        was_set: many.were_set != 0,
+        filled: many.filled,
+    }
+}
+
+/// What [`set_many`] found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct SetMany {
+    /// Those of the bits that were set already.
+    pub(crate) were_set: usize,
+    /// As [`Set::filled`].
+    pub(crate) filled: bool,
+}
+
+/// Sets `bits` of word `w` of a bitmap of `n` bits, in one go. Fully ordered.
+#[inline]
+pub(crate) fn set_many(words: &[Word], n: usize, w: usize, bits: usize) -> SetMany {
+    let old = words[w].fetch_or(bits);
+    SetMany {
+        were_set: old & bits,
+        filled: old | bits == mask(n, w),
     }
 }
 
@@ -84,28 +102,78 @@ pub(crate) fn all(words: &[Word], n: usize) -> bool {
 ///
 /// Returns their number. Several takers may run at once: what the and-not did not find set any
 /// more belongs to another taker.
-pub(crate) fn take(words: &[Word], limit: usize, mut f: impl FnMut(usize)) -> usize {
+pub(crate) fn take(words: &[Word], limit: usize, f: impl FnMut(usize)) -> usize {
+    // The lowest ones: objects are handed out in address order.
+    let lowest = |from, n| {
+        let mut rest: usize = from;
+        for _ in 0..n {
+            rest &= rest - 1;
+        }
+        from & !rest
+    };
+    take_by(words, 0, limit, lowest, f)
+}
+
+/// As [`take`], but any of them: `random` gives a number below its argument.
+pub(crate) fn take_random(
+    words: &[Word],
+    limit: usize,
+    mut random: impl FnMut(usize) -> usize,
+    f: impl FnMut(usize),
+) -> usize {
+    let first = random(words.len());
+    let some = |from: usize, n| {
+        let mut rest = from;
+        for _ in 0..n {
+            let mut high = rest;
+            for _ in 0..random(rest.count_ones() as usize) {
+                high &= high - 1;
+            }
+            rest ^= high & high.wrapping_neg();
+        }
+        from & !rest
+    };
+    take_by(words, first, limit, some, f)
+}
+
+/// As [`take`], from word `first` on; `choose` says which, where a word has more than are wanted.
+#[inline]
+fn take_by(
+    words: &[Word],
+    first: usize,
+    limit: usize,
+    mut choose: impl FnMut(usize, usize) -> usize,
+    mut f: impl FnMut(usize),
+) -> usize {
     let mut taken = 0;
-    for (w, word) in words.iter().enumerate() {
+    for w in (first..words.len()).chain(0..first) {
         if taken == limit {
             break;
         }
+        let word = &words[w];
         let mut chosen = word.load();
         if chosen.count_ones() as usize > limit - taken {
-            // The lowest ones: objects are handed out in address order.
-            let mut rest = chosen;
-            for _ in taken..limit {
-                rest &= rest - 1;
-            }
-            chosen &= !rest;
+            chosen = choose(chosen, limit - taken);
         }
         if chosen == 0 {
             continue;
         }
+        // Alone with them where the caller holds the lock: frees only ever set bits.
         let mut got = word.fetch_and(!chosen) & chosen;
+        // From the top: a stack that they are put on hands them out in address order.
+        let (first, len) = (got.trailing_zeros(), got.count_ones());
+        if got != 0 && got >> first == mask(len as usize, 0) {
+            // They follow one another, as those of a new slab do.
+            for i in (first..first + len).rev() {
+                f(w * BITS + i as usize);
+            }
+            taken += len as usize;
+            continue;
+        }
         while got != 0 {
-            f(w * BITS + got.trailing_zeros() as usize);
-            got &= got - 1;
+            let top = BITS - 1 - got.leading_zeros() as usize;
+            f(w * BITS + top);
+            got ^= 1 << top;
             taken += 1;
         }
     }

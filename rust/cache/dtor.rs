@@ -30,7 +30,8 @@ impl Running {
     }
 }
 
-/// Calls `f`, which runs destructors of `core`, and remembers that this task does. Process context.
+/// Calls `f`, which runs destructors of `core`, and remembers that this task does: with the root,
+/// for all of its family. Process context.
 pub(crate) fn run(core: &Core, f: impl FnOnce()) {
     if core.dtor_addr() == 0 {
         return f();
@@ -43,12 +44,12 @@ pub(crate) fn run(core: &Core, f: impl FnOnce()) {
     {
         let (section, _) = Section::open_task();
         // SAFETY: `runner` stays in place until it is removed below.
-        unsafe { core.running.0.lock(&section).push_back(&mut runner) };
+        unsafe { core.root().running.0.lock(&section).push_back(&mut runner) };
     }
     f();
     let (section, _) = Section::open_task();
     // SAFETY: It was put on the list above.
-    unsafe { core.running.0.lock(&section).remove(&mut runner) };
+    unsafe { core.root().running.0.lock(&section).remove(&mut runner) };
 }
 
 /// Whether the caller is a destructor of `core`, which then must not wait for it: says so.
@@ -69,7 +70,7 @@ pub(crate) fn runs_here(core: &Core) -> bool {
     let task = unsafe { sys::gs_sys_current() };
     let (section, _) = Section::open_task();
     {
-        let list = core.running.0.lock(&section);
+        let list = core.root().running.0.lock(&section);
         let mut runner = list.front();
         // SAFETY: A runner is on the list for as long as it runs.
         while !runner.is_null() && unsafe { (*runner).task } != task {

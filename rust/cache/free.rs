@@ -8,14 +8,16 @@
 //! lock, so neither kind of free can fail.
 
 use super::bits;
-use super::core::{Core, CpuCache};
+use super::core::{Core, FAMILY};
 use super::debug;
+use super::home;
 use super::service;
 use super::slab::Slab;
 use crate::percpu::{self, NoPreempt, Section};
 use crate::rcu::queue::{self, null_batch, Batch, Queue};
 use crate::sys::{self, Misuse};
-use core::ptr::null_mut;
+use crate::trace;
+use crate::word::BITS;
 use kernel::sync::atomic::Relaxed;
 
 /// Slabs seen empty before somebody looks whether pages can be given back.
@@ -32,25 +34,74 @@ const TRIM_AFTER: u32 = 8;
 pub(crate) unsafe fn free(core: *const Core, obj: *mut u8) {
     // SAFETY: The object keeps the core.
     let core = unsafe { &*core };
-    if core.checked() && !debug::on_free(core, obj) {
-        return;
+    let Some(section) = Section::open() else {
+        return reentrant(core, obj);
+    };
+    // SAFETY: The sheaf is the section's.
+    if unsafe { !Batch::push(core.fast_to(&section), obj) } {
+        return checked_slow(core, obj, section);
     }
-    match core.open() {
-        Some((section, share)) => {
-            // SAFETY: The share is the section's.
-            if unsafe { !Batch::push((*share).main, obj) } {
-                slow(core, section, share, obj);
-            }
-        }
-        None => by_bits(core, obj),
+    if section.close() {
+        return percpu::serve();
+    }
+    percpu::preempt_enable()
+}
+
+/// The cache that `obj`, which is freed to `core`, goes back to: another one of the family it may
+/// be. What is no object of the family is found out later.
+fn home(core: &Core, obj: *mut u8) -> &Core {
+    if !core.has(FAMILY) {
+        return core;
+    }
+    // SAFETY: The object is the caller's still, so its slab's core is alive.
+    let other = Slab::of(obj).map(|slab| unsafe { &*slab.core });
+    other.filter(|other| other.is_kin(core)).unwrap_or(core)
+}
+
+/// [`free`] for those who seldom do it: one copy of it.
+///
+/// # Safety
+///
+/// As for [`free`].
+#[cold]
+#[inline(never)]
+pub(super) unsafe fn free_rarely(core: *const Core, obj: *mut u8) {
+    // SAFETY: By the function's requirement.
+    unsafe { free(core, obj) }
+}
+
+#[cold]
+#[inline(never)]
+fn reentrant(core: &Core, obj: *mut u8) {
+    trace::free(core, obj);
+    if !core.checked() || debug::on_free(core, obj) {
+        by_bits(home(core, obj), obj)
     }
 }
 
 #[cold]
 #[inline(never)]
-fn slow(core: &Core, section: Section, share: *mut CpuCache, obj: *mut u8) {
+fn checked_slow(mut core: &Core, obj: *mut u8, mut section: Section) {
+    trace::free(core, obj);
+    if core.looks() {
+        drop(section);
+        if core.checked() && !debug::on_free(core, obj) {
+            return;
+        }
+        core = home(core, obj);
+        let Some(again) = Section::open() else {
+            return by_bits(core, obj);
+        };
+        section = again;
+    }
+    slow(core, section, obj)
+}
+
+#[cold]
+#[inline(never)]
+pub(super) fn slow(core: &Core, mut section: Section, obj: *mut u8) {
     let spin = percpu::may_spin();
-    let (mut section, mut share) = (section, share);
+    let mut share = core.share(&section);
     let mut tried = false;
     loop {
         if !core.is_live() {
@@ -72,6 +123,10 @@ fn slow(core: &Core, section: Section, share: *mut CpuCache, obj: *mut u8) {
                 core::mem::swap(&mut (*s).main, &mut (*s).spare);
             }
             let missing = (*s).spare == null_batch();
+            // The spare is for the barn, which has what is of its own node alone.
+            if home::keep_local(core, (*s).spare) != 0 {
+                continue;
+            }
             let node = core.local_node();
             let Some(mut inner) = node.lock_if(&section, spin) else {
                 break;
@@ -88,19 +143,28 @@ fn slow(core: &Core, section: Section, share: *mut CpuCache, obj: *mut u8) {
                 }
             }
             drop(inner);
-            if wanted && !tried && percpu::may_allocate() {
+            if wanted && !tried && percpu::may_allocate_after(&section) {
                 tried = true;
                 drop(section);
-                let sheaf = queue::new_batch(core.capacity, sys::gs_sys_gfp_nowait());
-                let Some(again) = core.open() else {
+                let sheaf = queue::new_batch(core.capacity(), sys::gs_sys_gfp_nowait());
+                let Some(again) = Section::open() else {
                     if !sheaf.is_null() {
                         queue::free_batch(sheaf);
                     }
                     by_bits(core, obj);
                     return;
                 };
-                (section, share) = again;
-                if !sheaf.is_null() {
+                section = again;
+                share = core.share(&section);
+                if sheaf.is_null() {
+                    continue;
+                }
+                let s = share;
+                if core.is_stale(sheaf) {
+                    core.retire_sheaf(sheaf);
+                } else if core.is_live() && (*s).spare == null_batch() {
+                    (*s).spare = sheaf;
+                } else {
                     let node = core.local_node();
                     node.keep_empty(&mut node.lock(&section), sheaf);
                 }
@@ -112,6 +176,10 @@ fn slow(core: &Core, section: Section, share: *mut CpuCache, obj: *mut u8) {
             // The barn has enough, or no empty sheaf is to be had: this one's objects go back
             // to their slabs.
             flush(core, (*s).main);
+            if core.is_stale((*s).main) {
+                core.retire_stale(&raw mut (*s).main);
+                continue;
+            }
             Batch::push((*s).main, obj);
             return;
         }
@@ -126,13 +194,35 @@ fn slow(core: &Core, section: Section, share: *mut CpuCache, obj: *mut u8) {
 ///
 /// The caller owns `sheaf`; its objects are free.
 pub(crate) unsafe fn flush(core: &Core, sheaf: *mut Batch) {
-    let _reader = NoPreempt::new();
     // SAFETY: By the function's requirements.
     unsafe {
-        for &mut obj in Batch::objects(sheaf) {
-            put(core, obj);
-        }
+        to_slabs(core, Batch::objects(sheaf));
         (*sheaf).truncate(0);
+    }
+}
+
+/// Gives `objects`, which are free, back to their slabs.
+///
+/// Context: Any context, NMI included.
+pub(super) fn to_slabs(core: &Core, objects: &[*mut u8]) {
+    let _reader = NoPreempt::new();
+    let mut rest = objects;
+    while let Some((&first, more)) = rest.split_first() {
+        rest = more;
+        let Some((slab, i)) = find(core, first) else {
+            continue;
+        };
+        // Neighbours mostly come together: as many as share a word of bits take one operation.
+        let (w, mut some) = (i / BITS, 1 << (i % BITS));
+        while let Some((&next, more)) = rest.split_first() {
+            match slab.index_of(next) {
+                // One that comes twice is left for the next round, which sees it.
+                Some(k) if k / BITS == w && some & 1 << (k % BITS) == 0 => some |= 1 << (k % BITS),
+                _ => break,
+            }
+            rest = more;
+        }
+        put_word(slab, w, some);
     }
 }
 
@@ -147,17 +237,22 @@ pub(crate) fn by_bits(core: &Core, obj: *mut u8) {
     put(core, obj);
 }
 
-/// The slab and index of `obj`, if it is an object of `core`; reports it if not.
+/// The slab and index of `obj`, if it is an object of `core` or its family; reports it if not.
 pub(crate) fn find<'a>(core: &Core, obj: *mut u8) -> Option<(&'a Slab, usize)> {
     let slab = Slab::of(obj);
     let Some(i) = slab.and_then(|s| s.index_of(obj)) else {
         core.misuse(Misuse::BadPointer, obj, None);
+        if let Some(slab) = slab {
+            debug::describe(slab, slab.index_around(obj));
+        }
         return None;
     };
     let slab = slab?;
-    if !core::ptr::eq(slab.core, core) {
+    // SAFETY: A slab's core is alive.
+    if !core::ptr::eq(slab.core, core) && unsafe { !(*slab.core).is_kin(core) } {
         // SAFETY: A slab's core is alive.
         core.misuse(Misuse::WrongCache, obj, Some(unsafe { &*slab.core }));
+        debug::describe(slab, i);
         return None;
     }
     Some((slab, i))
@@ -166,7 +261,7 @@ pub(crate) fn find<'a>(core: &Core, obj: *mut u8) -> Option<(&'a Slab, usize)> {
 /// Sets the free bit of `obj`, with preemption off.
 pub(crate) fn put(core: &Core, obj: *mut u8) {
     if let Some((slab, i)) = find(core, obj) {
-        put_index(core, slab, i);
+        put_index(slab, i);
     }
 }
 
@@ -174,14 +269,24 @@ pub(crate) fn put(core: &Core, obj: *mut u8) {
 ///
 /// From the moment that the bit is published, slab and core are only there because this is an
 /// RCU reader.
-pub(crate) fn put_index(core: &Core, slab: &Slab, i: usize) {
+pub(crate) fn put_index(slab: &Slab, i: usize) {
+    put_word(slab, i / BITS, 1 << (i % BITS));
+}
+
+/// Sets the free bits `some` of word `w`, as [`put_index`] sets one.
+fn put_word(slab: &Slab, w: usize, some: usize) {
     let n = slab.objects();
-    // Before the bit: once that is set, a release may put the field to another use.
+    // The slab's own, whatever member of its family the objects came by.
+    // SAFETY: The objects keep the core, and preemption is off.
+    let core = unsafe { &*slab.core };
+    // Before the bits: once they are set, a release may put the field to another use.
     let node = &core.nodes()[slab.node as usize];
-    let set = bits::set(slab.free(), n, i);
-    if set.was_set {
-        core.misuse(Misuse::DoubleFree, slab.object(i), None);
-        return;
+    let set = bits::set_many(slab.free(), n, w, some);
+    if set.were_set != 0 {
+        twice(core, slab, w, set.were_set);
+        if set.were_set == some {
+            return;
+        }
     }
     if slab.tokens.acquire(bits::LISTED) {
         node.incoming(slab);
@@ -197,6 +302,17 @@ pub(crate) fn put_index(core: &Core, slab: &Slab, i: usize) {
     }
 }
 
+/// Reports objects that were free already.
+#[cold]
+fn twice(core: &Core, slab: &Slab, w: usize, mut were_set: usize) {
+    while were_set != 0 {
+        let i = w * BITS + were_set.trailing_zeros() as usize;
+        core.misuse(Misuse::DoubleFree, slab.object(i), None);
+        debug::describe(slab, i);
+        were_set &= were_set - 1;
+    }
+}
+
 /// Frees `obj` after a grace period.
 ///
 /// Context: Any context, NMI included. Never sleeps, allocates to succeed, or fails.
@@ -208,25 +324,51 @@ pub(crate) fn put_index(core: &Core, slab: &Slab, i: usize) {
 pub(crate) unsafe fn free_rcu(core: *const Core, obj: *mut u8) {
     // SAFETY: The object keeps the core.
     let core = unsafe { &*core };
-    if core.checked() && !debug::on_free_rcu(core, obj) {
-        return;
+    let Some(section) = Section::open() else {
+        return rcu_reentrant(core, obj);
+    };
+    // SAFETY: The queue is the section's.
+    if unsafe { !Queue::push_more(core.fast_queue(), &section, obj) } {
+        return rcu_checked_slow(core, obj, section);
     }
-    match core.open() {
-        Some((section, share)) => {
-            // SAFETY: The share is the section's.
-            if unsafe { !Queue::push_more(&raw mut (*share).queue, obj) } {
-                rcu_slow(core, section, share, obj);
-            }
-        }
-        None => rcu_by_bits(core, obj),
+    if section.close() {
+        return percpu::serve();
+    }
+    percpu::preempt_enable()
+}
+
+#[cold]
+#[inline(never)]
+fn rcu_reentrant(core: &Core, obj: *mut u8) {
+    trace::free_rcu(&core.domain, obj);
+    if !core.checked() || debug::on_free_rcu(core, obj) {
+        rcu_by_bits(home(core, obj), obj)
     }
 }
 
 #[cold]
 #[inline(never)]
-fn rcu_slow(core: &Core, section: Section, share: *mut CpuCache, obj: *mut u8) {
+fn rcu_checked_slow(mut core: &Core, obj: *mut u8, mut section: Section) {
+    trace::free_rcu(&core.domain, obj);
+    if core.looks() {
+        drop(section);
+        if core.checked() && !debug::on_free_rcu(core, obj) {
+            return;
+        }
+        core = home(core, obj);
+        let Some(again) = Section::open() else {
+            return rcu_by_bits(core, obj);
+        };
+        section = again;
+    }
+    rcu_slow(core, section, obj)
+}
+
+#[cold]
+#[inline(never)]
+fn rcu_slow(core: &Core, mut section: Section, obj: *mut u8) {
     let spin = percpu::may_spin();
-    let (mut section, mut share) = (section, share);
+    let mut share = core.share(&section);
     let mut arm = 0;
     let mut tried = false;
     loop {
@@ -245,10 +387,12 @@ fn rcu_slow(core: &Core, section: Section, share: *mut CpuCache, obj: *mut u8) {
             if (*s).queue.open == null_batch() {
                 if (*s).spare != null_batch() && (*(*s).spare).len() == 0 {
                     core::mem::swap(&mut (*s).queue.open, &mut (*s).spare);
-                } else if let Some(mut inner) = core.local_node().lock_if(&section, spin) {
-                    let empty = core.local_node().take_empty(&mut inner);
-                    if !empty.is_null() {
-                        (*s).queue.open = empty;
+                } else if core.local_node().may_have_empty() {
+                    if let Some(mut inner) = core.local_node().lock_if(&section, spin) {
+                        let empty = core.local_node().take_empty(&mut inner);
+                        if !empty.is_null() {
+                            (*s).queue.open = empty;
+                        }
                     }
                 }
             }
@@ -258,22 +402,30 @@ fn rcu_slow(core: &Core, section: Section, share: *mut CpuCache, obj: *mut u8) {
                 queue::arm(cpu, arm, spin);
                 return;
             }
-            if tried || (*s).queue.open != null_batch() || !percpu::may_allocate() {
+            if tried || (*s).queue.open != null_batch() || !percpu::may_allocate_after(&section) {
                 break;
             }
             tried = true;
             drop(section);
             queue::arm(cpu, core::mem::take(&mut arm), spin);
-            let sheaf = queue::new_batch(core.capacity, sys::gs_sys_gfp_nowait());
-            let Some(again) = core.open() else {
+            let sheaf = queue::new_batch(core.capacity(), sys::gs_sys_gfp_nowait());
+            let Some(again) = Section::open() else {
                 if !sheaf.is_null() {
                     queue::free_batch(sheaf);
                 }
                 rcu_by_bits(core, obj);
                 return;
             };
-            (section, share) = again;
-            if !sheaf.is_null() {
+            section = again;
+            share = core.share(&section);
+            if sheaf.is_null() {
+                continue;
+            }
+            if core.is_stale(sheaf) {
+                core.retire_sheaf(sheaf);
+            } else if core.is_live() && (*share).queue.open == null_batch() {
+                (*share).queue.open = sheaf;
+            } else {
                 let node = core.local_node();
                 node.keep_empty(&mut node.lock(&section), sheaf);
             }
@@ -296,6 +448,9 @@ fn rcu_by_bits(core: &Core, obj: *mut u8) {
     let Some((slab, i)) = find(core, obj) else {
         return;
     };
+    // As in `put_word`.
+    // SAFETY: The object keeps the core.
+    let core = unsafe { &*slab.core };
     // Counted before it is published.
     core.domain.count_in(1);
     // Looked at first: once the bit is set, the service may promote it at any moment.
@@ -303,6 +458,7 @@ fn rcu_by_bits(core: &Core, obj: *mut u8) {
     if elsewhere || bits::set(slab.next(), slab.objects(), i).was_set {
         core.domain.count_out(1);
         core.misuse(Misuse::DoubleFreeRcu, obj, None);
+        debug::describe(slab, i);
         return;
     }
     if slab.tokens.acquire(bits::PENDING) {
@@ -312,19 +468,5 @@ fn rcu_by_bits(core: &Core, obj: *mut u8) {
             core.pending_slabs.push((&raw const *slab).cast_mut());
         }
         service::attend(core);
-    }
-}
-
-/// Frees all of `p`.
-///
-/// Context: Any context, NMI included.
-///
-/// # Safety
-///
-/// As for [`free`], of each.
-pub(crate) unsafe fn free_bulk(core: &Core, p: &mut [*mut u8]) {
-    for obj in p {
-        // SAFETY: By the function's requirements.
-        unsafe { free(core, core::mem::replace(obj, null_mut())) };
     }
 }

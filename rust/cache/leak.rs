@@ -4,9 +4,11 @@
 
 use super::bits;
 use super::core::Core;
+use super::debug;
 use super::slab::Slab;
 use crate::percpu::Section;
 use crate::sys;
+use crate::trace;
 
 /// Objects that a report names one by one.
 const NAMED: usize = 16;
@@ -15,7 +17,9 @@ const NAMED: usize = 16;
 pub(crate) fn for_each_slab(core: &Core, mut f: impl FnMut(&Slab)) {
     for node in core.nodes() {
         let (section, _) = Section::open_task();
-        let inner = node.lock(&section);
+        let mut inner = node.lock(&section);
+        // Those that an interrupt has added are on no list yet.
+        node.splice(&mut inner);
         let mut slab = inner.all.front();
         while !slab.is_null() {
             // SAFETY: A slab on the list is alive.
@@ -34,8 +38,8 @@ pub(crate) fn slabs(core: &Core) -> usize {
     n
 }
 
-/// Reports the objects that are not free: a line each for the first ones, and a summary. False
-/// if there are none.
+/// Reports the objects that are not free: a line each for the first ones, with whoever allocated
+/// it where that is known, and a summary. False if there are none.
 ///
 /// Context: Process context. The cache is destroyed.
 pub(crate) fn report(core: &Core) -> bool {
@@ -49,6 +53,7 @@ pub(crate) fn report(core: &Core) -> bool {
                     named[leaked] = slab.object(i);
                 }
                 leaked += 1;
+                trace::leak(core, slab.object(i));
             }
         }
     });
@@ -59,6 +64,7 @@ pub(crate) fn report(core: &Core) -> bool {
     unsafe {
         for obj in &named[..leaked.min(NAMED)] {
             sys::gs_sys_leak_line(core.name_ptr(), (*obj).cast());
+            debug::describe_leaked(core, *obj);
         }
         if leaked > NAMED {
             sys::gs_sys_leak_more(core.name_ptr(), leaked - NAMED);
@@ -86,6 +92,8 @@ pub(crate) unsafe fn abandon(core: *mut Core) -> usize {
                 slab = next;
             }
         }
+        // Its root may be gone already.
+        (*core).family.take_root();
         Core::free_now(core);
         leaked
     }

@@ -5,9 +5,14 @@
 //! The registry mutex protects the list, the names and the states. It is held for short looks
 //! only, never across a grace period.
 
-use super::core::{Core, Spec, LIVE};
+use super::aliases;
+use super::children::{Family, Member};
+use super::core::{Core, Spec, LIVE, MERGE, ZOMBIE};
+use super::index::{self, Index};
+use super::service;
 use crate::list::List;
 use crate::lock::GlobalMutex;
+use crate::percpu::NoPreempt;
 use crate::sys::{self, Misuse};
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
@@ -16,7 +21,14 @@ use kernel::prelude::*;
 use kernel::sync::atomic::{Atomic, Relaxed};
 
 struct Registry {
+    /// All of them, oldest first.
     caches: List<Core, { offset_of!(Core, link) }>,
+    /// By name: those that were created, not children.
+    names: Index<Core, { offset_of!(Core, name_next) }>,
+    /// By address.
+    addresses: Index<Core, { offset_of!(Core, address_next) }>,
+    /// Those that others may share.
+    shared: List<Core, { offset_of!(Core, shared_link) }>,
     next_id: u64,
 }
 
@@ -27,6 +39,9 @@ unsafe impl Sync for Locked {}
 
 static REGISTRY: Locked = Locked(UnsafeCell::new(Registry {
     caches: List::new(),
+    names: Index::new(),
+    addresses: Index::new(),
+    shared: List::new(),
     next_id: 1,
 }));
 
@@ -40,32 +55,144 @@ fn with<R>(f: impl FnOnce(&mut Registry) -> R) -> R {
 }
 
 impl Registry {
-    fn first(&self, mut wanted: impl FnMut(&Core) -> bool) -> *mut Core {
-        let mut core = self.caches.front();
+    /// Enters a cache as the newest one.
+    ///
+    /// # Safety
+    ///
+    /// `core` is there until it is [removed](Self::remove), and nobody else's yet.
+    unsafe fn enter(&mut self, core: *mut Core) {
+        // SAFETY: By the function's requirement.
+        unsafe {
+            (*core).id = self.next_id;
+            self.next_id += 1;
+            self.caches.push_back(core);
+            self.addresses.insert(index::of_address(core), core);
+            if (*core).is_root() {
+                self.names.insert(index::of_name((*core).name()), core);
+                if (*core).has(MERGE) {
+                    self.shared.push_back(core);
+                }
+            }
+        }
+    }
+
+    /// Takes a cache out.
+    ///
+    /// # Safety
+    ///
+    /// `core` is on the list.
+    unsafe fn remove(&mut self, core: *mut Core) {
+        // SAFETY: By the function's requirement.
+        unsafe {
+            self.caches.remove(core);
+            self.addresses.remove(index::of_address(core), core);
+            self.names.remove(index::of_name((*core).name()), core);
+            if (*core).shared_link.is_linked() {
+                self.shared.remove(core);
+            }
+        }
+    }
+
+    /// The cache at `addr`, if there is one and it is `wanted`; or null.
+    fn at(&self, addr: *const Core, wanted: impl Fn(&Core) -> bool) -> *mut Core {
+        let here = |c: &Core| core::ptr::eq(c, addr) && wanted(c);
+        self.addresses.find(index::of_address(addr), here)
+    }
+
+    /// The oldest cache that others may share and that is `wanted`, or null.
+    fn sharing(&self, wanted: impl Fn(&Core) -> bool) -> *mut Core {
+        let mut core = self.shared.front();
         // SAFETY: A core on the list has the handle's reference.
         while !core.is_null() && unsafe { !wanted(&*core) } {
             // SAFETY: As above.
-            core = unsafe { self.caches.next(core) };
+            core = unsafe { self.shared.next(core) };
         }
         core
     }
+
+    /// Whether a live cache surely has this name.
+    fn taken(&self, name: &[u8]) -> bool {
+        // SAFETY: Names and handles are the mutex's, which is held.
+        let takes = |c: &Core| c.is_live() && unsafe { (*c.aliases.get()).takes(c.name(), name) };
+        // Only those that are shared have further names.
+        !self.names.find(index::of_name(name), takes).is_null() || !self.sharing(takes).is_null()
+    }
+
+    /// Whether a cache that has no owner any more has still to give up this name.
+    fn leaving(&self, name: &[u8]) -> bool {
+        let leaves = |c: &Core| c.is_live() && c.claimed.get() && c.name() == name;
+        !self.names.find(index::of_name(name), leaves).is_null()
+    }
 }
 
-/// Makes a cache and enters it under its name; EEXIST if a live one has that name.
+/// What came of looking for a cache to share.
+enum Shared {
+    With(*mut Core),
+    NameTaken,
+    Nobody,
+}
+
+/// Enters a further name for a live cache that is like `spec`.
+fn share(spec: &Spec) -> Result<*mut Core> {
+    let mut unused = Some(aliases::new(spec.name)?);
+    let shared = with(|r| {
+        if r.taken(aliases::text(&spec.name)) {
+            return Shared::NameTaken;
+        }
+        let core = r.sharing(|c| c.is_live() && !c.claimed.get() && aliases::alike(c, spec));
+        if core.is_null() {
+            return Shared::Nobody;
+        }
+        // SAFETY: Names and handles are the mutex's, and the alias is ours.
+        unsafe {
+            unused = unused
+                .take()
+                .and_then(|a| (*(*core).aliases.get()).add((*core).name(), a));
+        }
+        Shared::With(core)
+    });
+    if let Some(alias) = unused {
+        // SAFETY: It was not used.
+        unsafe { aliases::free(alias) };
+    }
+    match shared {
+        Shared::With(core) => Ok(core),
+        Shared::NameTaken => Err(EEXIST),
+        Shared::Nobody => Ok(null_mut()),
+    }
+}
+
+/// Calls `f` with each name of `core` but its first.
+///
+/// Context: Process context, may sleep.
+pub(crate) fn for_each_alias(core: &Core, f: impl FnMut(&[u8])) {
+    // SAFETY: Names and handles are the mutex's.
+    with(|_| unsafe { (*core.aliases.get()).for_each(f) });
+}
+
+/// Makes a cache and enters it under its name, or enters the name for one that can be shared;
+/// EEXIST if a live one has that name.
 pub(crate) fn create(spec: Spec) -> Result<*mut Core> {
-    let core = Core::new(spec)?;
+    // A cache of that name is on its way out: its directory goes first.
+    while with(|r| r.leaving(aliases::text(&spec.name))) {
+        // SAFETY: Process context.
+        unsafe { sys::gs_sys_sleep_tick() };
+    }
+    if spec.flags & MERGE != 0 {
+        let core = share(&spec)?;
+        if !core.is_null() {
+            return Ok(core);
+        }
+    }
+    let core = Core::new(spec, Family::new(null_mut(), 0))?;
     let entered = with(|r| {
         // SAFETY: `core` was just made.
         let name = unsafe { (*core).name() };
-        if !r.first(|c| c.is_live() && c.name() == name).is_null() {
+        if r.taken(name) {
             return false;
         }
         // SAFETY: As above; nobody else has it yet.
-        unsafe {
-            (*core).id = r.next_id;
-            r.caches.push_back(core);
-        }
-        r.next_id += 1;
+        unsafe { r.enter(core) };
         true
     });
     // SAFETY: Nobody else has the cache yet, or it was refused and has no slabs.
@@ -74,25 +201,47 @@ pub(crate) fn create(spec: Spec) -> Result<*mut Core> {
             Core::put_handle(core);
             return Err(EEXIST);
         }
-        *(*core).files.get() = crate::debugfs::cache_files((*core).name_cstr(), (*core).id);
+        (*core).fit_fast();
+        *(*core).files.get() = crate::debugfs::cache_files((*core).name_cstr(), key(&*core));
     }
     Ok(core)
 }
 
-/// Marks the cache at `addr` as one that is going: its name is free. Null, with a warning, if no
-/// live cache is there.
-pub(crate) fn begin_destroy(addr: *const Core) -> *mut Core {
+/// What there is to destroy.
+pub(crate) enum Going {
+    /// A handle; others are left.
+    Handle,
+    /// The cache.
+    Cache(*mut Core),
+    /// Nothing.
+    Unknown,
+}
+
+/// Gives up a handle of the cache at `addr`. If that was its last one, the cache is marked as one
+/// that is going, and its names are free. Unknown, with a warning, if no live cache is there.
+pub(crate) fn begin_destroy(addr: *const Core) -> Going {
+    let mut others = false;
     let core = with(|r| {
-        let core = r.first(|c| core::ptr::eq(c, addr) && c.is_live() && !c.claimed.get());
+        let core = r.at(addr, |c| c.is_root() && c.is_live() && !c.claimed.get());
         if !core.is_null() {
-            // SAFETY: It is on the list.
-            unsafe { (*core).claimed.set(true) };
+            // SAFETY: It is on the list, and the mutex is held.
+            unsafe {
+                let aliases = &mut *(*core).aliases.get();
+                others = aliases.drop_one();
+                if !others {
+                    aliases.clear();
+                    (*core).claimed.set(true);
+                }
+            }
         }
         core
     });
     if core.is_null() {
         unknown(addr);
-        return core;
+        return Going::Unknown;
+    }
+    if others {
+        return Going::Handle;
     }
     // The directory goes before the name is free, and outside of the mutex that its readers take.
     // SAFETY: The claim makes the caller its owner.
@@ -100,7 +249,7 @@ pub(crate) fn begin_destroy(addr: *const Core) -> *mut Core {
         *(*core).files.get() = None;
         set_state(&*core, super::core::DYING);
     }
-    core
+    Going::Cache(core)
 }
 
 /// Moves the life of `core` on, under the registry mutex.
@@ -108,19 +257,55 @@ pub(crate) fn set_state(core: &Core, state: u32) {
     with(|_| core.set_state(state));
 }
 
-/// Takes `core` off the list; false if somebody else has.
+/// Enters a child that `root` has got.
+///
+/// # Safety
+///
+/// `child` is the caller's, who keeps `root` from being destroyed.
+pub(super) unsafe fn enter_child(root: &Core, child: *mut Core) {
+    // SAFETY: By the function's requirement; lists and number are the mutex's.
+    with(|r| unsafe {
+        r.enter(child);
+        (*child).family.member.core = child;
+        (*root.family.members.get()).push_back(&raw mut (*child).family.member);
+    })
+}
+
+/// What came of taking a cache off the list.
+pub(crate) enum Removed {
+    /// It is off.
+    Now,
+    /// Somebody else did it.
+    Before,
+    /// Children of it are left.
+    NotYet,
+}
+
+/// Takes `core`, of which no slab is left, off the list.
 ///
 /// # Safety
 ///
 /// The caller has a reference, or is `destroy`.
-pub(crate) unsafe fn remove(core: *mut Core) -> bool {
-    // SAFETY: By the function's requirement.
+pub(crate) unsafe fn remove(core: *mut Core) -> Removed {
+    // SAFETY: By the function's requirement; lists and states are the mutex's.
     with(|r| unsafe {
-        let linked = (*core).link.is_linked();
-        if linked {
-            r.caches.remove(core);
+        if !(*core).link.is_linked() {
+            return Removed::Before;
         }
-        linked
+        if !(*(*core).family.members.get()).front().is_null() {
+            return Removed::NotYet;
+        }
+        r.remove(core);
+        if (*core).family.is_member() {
+            let root = (*core).root();
+            (*root.family.members.get()).remove(&raw mut (*core).family.member);
+            // It may have waited for this child.
+            if root.state() == ZOMBIE {
+                let _reader = NoPreempt::new();
+                service::attend(root);
+            }
+        }
+        Removed::Now
     })
 }
 
@@ -142,7 +327,7 @@ fn unknown(addr: *const Core) {
 /// Context: Process context, may sleep.
 pub(crate) fn with_live<R>(addr: *const Core, f: impl FnOnce(&Core) -> R) -> Option<R> {
     let core = with(|r| {
-        let core = r.first(|c| core::ptr::eq(c, addr) && c.state() == LIVE);
+        let core = r.at(addr, |c| c.state() == LIVE);
         // SAFETY: A core on the list is alive, so the reference is had.
         if !core.is_null() && unsafe { (*core).get() } {
             core
@@ -161,11 +346,25 @@ pub(crate) fn with_live<R>(addr: *const Core, f: impl FnOnce(&Core) -> R) -> Opt
     Some(ret)
 }
 
-/// Calls `f` with the cache of number `id`, if it is there.
+/// What a file in debugfs knows of its cache, which may go before it.
+#[derive(Clone, Copy)]
+pub(crate) struct Key {
+    addr: usize,
+    id: u64,
+}
+
+fn key(core: &Core) -> Key {
+    Key {
+        addr: &raw const *core as usize,
+        id: core.id,
+    }
+}
+
+/// Calls `f` with the cache of `key`, if it is there.
 ///
 /// Context: Process context, may sleep.
-pub(crate) fn with_id<R>(id: u64, f: impl FnOnce(&Core) -> R) -> Option<R> {
-    let core = with(|r| r.first(|c| c.id == id && c.get()));
+pub(crate) fn with_key<R>(key: Key, f: impl FnOnce(&Core) -> R) -> Option<R> {
+    let core = with(|r| r.at(key.addr as *const Core, |c| c.id == key.id && c.get()));
     if core.is_null() {
         return None;
     }
@@ -180,23 +379,82 @@ pub(crate) fn with_id<R>(id: u64, f: impl FnOnce(&Core) -> R) -> Option<R> {
 /// left included. The mutex is not held meanwhile.
 ///
 /// Context: Process context, may sleep.
-pub(crate) fn for_each(mut f: impl FnMut(&Core)) {
-    let mut after = 0;
+pub(crate) fn for_each(f: impl FnMut(&Core)) {
+    let linked = |c: &Core| c.link.is_linked();
+    walk(|r, at| after(&r.caches, at, linked, |c| c, |c| c), f)
+}
+
+/// Calls `f` with every child of `root`, oldest first, as [`for_each`] does.
+///
+/// Context: Process context, may sleep.
+pub(crate) fn members(root: &Core, f: impl FnMut(&Core)) {
+    // SAFETY: The list is the mutex's, and what is on it is there.
+    walk(
+        |_, at| unsafe {
+            let linked = |c: &Core| c.family.is_member();
+            let place = |c: *mut Core| &raw mut (*c).family.member;
+            let list = &*root.family.members.get();
+            after(list, at, linked, place, |m: *mut Member| (*m).core)
+        },
+        f,
+    )
+}
+
+/// Calls `f` with each cache that `next` gives, after the one that it is told, under the mutex.
+fn walk(next: impl Fn(&Registry, *mut Core) -> *mut Core, mut f: impl FnMut(&Core)) {
+    let mut at: *mut Core = null_mut();
     loop {
-        let core = with(|r| r.first(|c| c.id > after && c.get()));
+        let core = with(|r| {
+            let mut core = next(r, at);
+            // SAFETY: A core on a list is there; one that is being retired is passed over.
+            while !core.is_null() && unsafe { !(*core).get() } {
+                core = next(r, core);
+            }
+            core
+        });
+        if !at.is_null() {
+            // SAFETY: Taken when it was looked for.
+            unsafe { Core::put(at) };
+        }
         if core.is_null() {
             return;
         }
         // SAFETY: The reference taken above keeps the core.
-        unsafe {
-            after = (*core).id;
-            f(&*core);
-            Core::put(core);
+        f(unsafe { &*core });
+        at = core;
+    }
+}
+
+/// The cache after `at`, which may have left `list`; the first one for null. Cores are on it in the
+/// order of their numbers.
+fn after<T, const OFF: usize>(
+    list: &List<T, OFF>,
+    at: *mut Core,
+    linked: impl Fn(&Core) -> bool,
+    place: impl Fn(*mut Core) -> *mut T,
+    core: impl Fn(*mut T) -> *mut Core,
+) -> *mut Core {
+    // SAFETY: The caller has a reference to `at`, and the mutex; what is on the list is there.
+    unsafe {
+        let mut item = if !at.is_null() && linked(&*at) {
+            list.next(place(at))
+        } else {
+            list.front()
+        };
+        // It has left: from where it was.
+        while !item.is_null() && !at.is_null() && (*core(item)).id <= (*at).id {
+            item = list.next(item);
+        }
+        if item.is_null() {
+            null_mut()
+        } else {
+            core(item)
         }
     }
 }
 
-/// Takes the first cache off the list, or null: for the module's exit.
+/// Takes the first cache off the list, or null: for the module's exit, where nobody looks for one
+/// any more.
 pub(crate) fn pop() -> *mut Core {
     with(|r| r.caches.pop_front())
 }

@@ -23,7 +23,8 @@ use crate::rcu::queue::Batch;
 use crate::sys;
 use core::mem::offset_of;
 use core::ptr::null_mut;
-use kernel::sync::atomic::{Full, Relaxed};
+use kernel::prelude::*;
+use kernel::sync::atomic::{Atomic, Full, Relaxed};
 
 type Attention = Stack<Core, { offset_of!(Core, attention_next) }>;
 
@@ -39,7 +40,8 @@ pub(crate) fn attention_wanted() -> bool {
 ///
 /// Context: Any context, NMI included, with preemption off or a reference.
 pub(crate) fn attend(core: &Core) {
-    // A core that is being retired has no reference to give, and nothing left to be done.
+    // A core that is being retired has no reference to give, and nothing left to be done. Pairs
+    // with the exchange in `gs_rs_attend`.
     if core.attention.load(Relaxed) || core.attention.xchg(true, Full) || !core.get() {
         return;
     }
@@ -102,6 +104,7 @@ pub(crate) unsafe fn work(core: *mut Core) {
 
 /// Rings the core's own doorbell, unless it is ringing.
 fn ring(core: &Core) {
+    // Pairs with the barrier in `gs_rs_core_bell`.
     if !core.bell_armed.xchg(true, Full) && core.get() {
         // SAFETY: The reference keeps the core until its bell's work is done.
         unsafe { sys::gs_sys_core_bell(Core::sys((&raw const *core).cast_mut())) };
@@ -169,9 +172,10 @@ pub(crate) fn collect(core: &Core) {
                 let mut n = 0;
                 dtor::run(core, || {
                     bits::drain(s.wait(), |i| {
-                        destroy_object(core, s.object(i));
-                        let _reader = NoPreempt::new();
-                        free::put_index(core, s, i);
+                        if destroy_object(core, s.object(i)) {
+                            let _reader = NoPreempt::new();
+                            free::put_index(s, i);
+                        }
                         n += 1;
                     });
                 });
@@ -192,14 +196,29 @@ pub(crate) fn collect(core: &Core) {
     unsafe { *core.waiting.get() = kept };
 }
 
-/// Ends an object's life after its grace period. Process context.
-fn destroy_object(core: &Core, obj: *mut u8) {
-    if let Some(dtor) = core.dtor() {
-        // SAFETY: The object went through a grace period and is nobody's.
-        unsafe { dtor(obj.cast()) };
-    }
-    if core.checked() {
+/// Ends an object's life after its grace period; false if that cannot be done any more, and the
+/// object is leaked. Process context.
+fn destroy_object(core: &Core, obj: *mut u8) -> bool {
+    // SAFETY: The object went through a grace period and is nobody's.
+    let destroyed = unsafe { core.destruct(obj.cast()) };
+    if !destroyed {
+        orphan_leaked(core);
+    } else if core.checked() {
         debug::on_reclaim(core, obj);
+    }
+    destroyed
+}
+
+/// Says so, once.
+#[cold]
+fn orphan_leaked(core: &Core) {
+    static SAID: Atomic<bool> = Atomic::new(false);
+
+    if !SAID.xchg(true, Relaxed) {
+        pr_warn!(
+            "{}: an object is leaked, as the module that has its destructor is gone\n",
+            core.name_cstr()
+        );
     }
 }
 
@@ -211,12 +230,18 @@ fn destroy_object(core: &Core, obj: *mut u8) {
 pub(crate) unsafe fn reclaim_batch(core: &Core, batch: *mut Batch) {
     // SAFETY: By the function's requirements.
     unsafe {
-        let n = (*batch).len() as u64;
+        let n = u64::from((*batch).len());
         if core.has_hooks() {
             dtor::run(core, || {
-                for &mut obj in Batch::objects(batch) {
-                    destroy_object(core, obj);
+                let objects = Batch::objects(batch);
+                let mut kept = 0;
+                for i in 0..objects.len() {
+                    if destroy_object(core, objects[i]) {
+                        objects[kept] = objects[i];
+                        kept += 1;
+                    }
                 }
+                (*batch).truncate(kept as u32);
             });
         }
         barn::put_objects(core, batch, true);

@@ -114,6 +114,57 @@ impl<C> Sheaf<C> {
         }
     }
 
+    /// Moves up to `n` of the newest objects to `to`; their number.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be a sheaf that the caller owns, and `to` have `n` places.
+    pub(crate) unsafe fn pop_many(this: *mut Self, to: *mut *mut u8, n: usize) -> usize {
+        // SAFETY: The caller owns the sheaf, whose first `size` slots hold objects.
+        unsafe {
+            let left = (*this).size.saturating_sub(n as u32);
+            let taken = (*this).size - left;
+            core::ptr::copy_nonoverlapping(Self::slot(this, left), to, taken as usize);
+            (*this).size = left;
+            taken as usize
+        }
+    }
+
+    /// Adds up to `n` objects from `from`, as far as there is room; their number.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be a sheaf that the caller owns, and `from` have `n` objects.
+    pub(crate) unsafe fn push_many(this: *mut Self, from: *const *mut u8, n: usize) -> usize {
+        // SAFETY: The caller owns the sheaf, which has `cap - size` slots left.
+        unsafe {
+            let size = (*this).size;
+            let added = n.min(((*this).cap - size) as usize);
+            core::ptr::copy_nonoverlapping(from, Self::slot(this, size), added);
+            (*this).size = size + added as u32;
+            added
+        }
+    }
+
+    /// [`Self::pop`], where no second look at the object is wanted.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::pop`].
+    #[inline(always)]
+    pub(crate) unsafe fn pop_some(this: *mut Self) -> Option<*mut u8> {
+        // SAFETY: As in `pop`.
+        unsafe {
+            // A subtraction whose sign tells: no sheaf has room for that many.
+            let left = (*this).size.wrapping_sub(1);
+            if (left as i32) < 0 {
+                return None;
+            }
+            (*this).size = left;
+            Some(*Self::slot(this, left))
+        }
+    }
+
     /// Adds an object; false when there is no room.
     ///
     /// # Safety
@@ -154,6 +205,29 @@ impl<C> Sheaf<C> {
         }
     }
 
+    /// The slot after the last object.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be a sheaf that the caller owns.
+    pub(crate) unsafe fn end(this: *mut Self) -> *mut *mut u8 {
+        // SAFETY: `size <= cap` by the sheaf's invariants.
+        unsafe { Self::slot(this, (*this).size) }
+    }
+
+    /// Counts `n` objects that were written to [`Self::end`] and what follows.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be a sheaf that the caller owns, with room for them.
+    pub(crate) unsafe fn grew(this: *mut Self, n: u32) {
+        // SAFETY: By the function's requirements.
+        unsafe {
+            debug_assert!(n <= (*this).cap - (*this).size);
+            (*this).size = (*this).size.wrapping_add(n);
+        }
+    }
+
     /// The objects held, oldest first.
     ///
     /// # Safety
@@ -162,6 +236,19 @@ impl<C> Sheaf<C> {
     pub(crate) unsafe fn objects<'a>(this: *mut Self) -> &'a mut [*mut u8] {
         // SAFETY: The first `size` slots are initialised by the sheaf's invariants.
         unsafe { core::slice::from_raw_parts_mut(Self::slot(this, 0), (*this).size as usize) }
+    }
+
+    /// Puts the objects in another order: `random` gives a number below its argument.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be a sheaf that the caller owns.
+    pub(crate) unsafe fn shuffle(this: *mut Self, mut random: impl FnMut(usize) -> usize) {
+        // SAFETY: By the function's requirement.
+        let objects = unsafe { Self::objects(this) };
+        for i in (1..objects.len()).rev() {
+            objects.swap(i, random(i + 1));
+        }
     }
 
     /// Forgets all objects but the first `len`, which its owner has dealt with elsewhere.

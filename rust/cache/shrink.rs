@@ -3,6 +3,7 @@
 //! Giving memory back on request.
 
 use super::barn;
+use super::children;
 use super::core::Core;
 use super::service;
 use crate::rcu::barrier;
@@ -14,7 +15,14 @@ use crate::rcu::request::{self, Ask};
 ///
 /// Context: Process context, may sleep.
 pub(crate) fn shrink(core: &Core) -> usize {
-    request::all_cpus(Ask::Detach(core));
+    let mut pages = 0;
+    children::for_each(core, |core| pages += shrink_one(core));
+    pages
+}
+
+/// The same of one cache of a family.
+pub(super) fn shrink_one(core: &Core) -> usize {
+    request::users(core, Ask::Detach(core));
     barrier::drain(core);
     service::flush_detached(core);
     barn::flush(core);

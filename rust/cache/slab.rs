@@ -5,9 +5,18 @@
 //! The descriptor is apart from the pages, so objects fill them and their memory is never
 //! written by the allocator: a constructor's work and a type-safe reader are undisturbed, and a
 //! stray write cannot corrupt a free list, because there is none.
+//!
+//! A cache that is debugged has more between its objects, and fewer of them:
+//!
+//! ```text
+//!   ◄──────────────────────── stride ─────────────────────────►
+//!   left red zone │ object (size) │ right red zone │ tracks │ …
+//!   ◄─── left ───►◄──────────── after ────────────►
+//! ```
 
 use super::bits::{self, Tokens};
-use super::core::{self as cache, Core};
+use super::core::{self as cache, Core, CONSISTENCY};
+use super::debug;
 use crate::inject;
 use crate::list::Link;
 use crate::sys::{self, Gfp, RcuHead};
@@ -23,6 +32,19 @@ const MAX_OBJECTS: usize = 1024;
 /// Largest order of a slab's pages, unless one object needs more.
 const MAX_ORDER: u32 = 3;
 
+/// What a cache that is debugged keeps beside each object, in bytes.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Extra {
+    /// The least that nobody may write to before it.
+    pub(crate) left: usize,
+    /// The same, after it.
+    pub(crate) right: usize,
+    /// Who allocated and freed it.
+    pub(crate) tracks: usize,
+    /// The least alignment of it, a power of two; or 0.
+    pub(crate) align: usize,
+}
+
 /// How objects lie in a slab.
 #[derive(Clone, Copy)]
 pub(crate) struct Geometry {
@@ -34,14 +56,24 @@ pub(crate) struct Geometry {
     pub(crate) objects: u32,
     /// Pages in a slab, as a power of two.
     pub(crate) order: u32,
+    /// Bytes before the first object, and between each and what belongs to the one before.
+    pub(crate) left: u32,
+    /// Bytes from an object's start to the end of its right red zone, where its tracks are.
+    pub(crate) after: u32,
     /// `ceil(2^32 / stride)`: turns an offset into an index by multiplication.
     reciprocal: u64,
 }
 
 impl Geometry {
     /// The geometry for objects of `size` bytes at multiples of `align`, which is 0 or a power
-    /// of two.
-    pub(crate) fn new(size: usize, align: usize, cache_line: usize, page: usize) -> Result<Self> {
+    /// of two, with `extra` beside each.
+    pub(crate) fn new(
+        size: usize,
+        align: usize,
+        cache_line: usize,
+        page: usize,
+        extra: Extra,
+    ) -> Result<Self> {
         if size == 0 || size > MAX_SIZE || (align != 0 && !align.is_power_of_two()) || align > page
         {
             return Err(EINVAL);
@@ -61,7 +93,20 @@ impl Geometry {
             }
             align = align.max(line);
         }
-        let stride = size.next_multiple_of(align);
+        align = align.max(extra.align);
+        let mut end = size + extra.right;
+        if extra.tracks != 0 {
+            align = align.max(align_of::<usize>());
+            end = end.next_multiple_of(align_of::<usize>());
+        }
+        let left = extra.left.next_multiple_of(align);
+        let stride = (left + end + extra.tracks).next_multiple_of(align);
+        // Whatever is left over belongs to the right red zone, unless tracks are in between.
+        let after = if extra.tracks != 0 {
+            end
+        } else {
+            stride - left
+        };
         // The smallest order that wastes less than 2 %, the descriptor counted; failing that, the
         // one that wastes least.
         let mut best = (usize::MAX, 0);
@@ -85,6 +130,8 @@ impl Geometry {
             size: size as u32,
             objects: ((page << order) / stride).min(MAX_OBJECTS) as u32,
             order,
+            left: left as u32,
+            after: after as u32,
             reciprocal: (1u64 << 32).div_ceil(stride as u64),
         })
     }
@@ -116,14 +163,14 @@ pub(crate) const DEFERRED: i8 = 2;
 ///
 /// # Invariants
 ///
-/// `base` is the address of the pages, whose head page points back here. Bits beyond the number
-/// of objects are never set. Whoever links or unlinks the slab holds the token for that list.
+/// `base` is the address of the first object, in pages whose head page points back here. Bits
+/// beyond the number of objects are never set. Whoever links or unlinks the slab holds the token for that list.
 #[repr(C)]
 pub(crate) struct Slab {
     /// The cache.
     pub(crate) core: *mut Core,
-    /// The pages.
-    pub(crate) base: *mut u8,
+    /// The first object; the pages themselves once the descriptor is retired.
+    base: *mut u8,
     /// Objects.
     objects: u32,
     /// The NUMA node, as an index into the core's.
@@ -174,7 +221,7 @@ impl Slab {
             let mut slab: *mut Slab = null_mut();
             let apart = sys::gs_sys_gfp_spins(gfp);
             if apart {
-                let bytes = Self::bytes(n, core.checked());
+                let bytes = Self::bytes(n, core.has(CONSISTENCY));
                 slab = sys::gs_sys_kmalloc(bytes, sys::gs_sys_gfp_inner(gfp)).cast();
                 if slab.is_null() {
                     return null_mut();
@@ -182,46 +229,52 @@ impl Slab {
             } else {
                 n = core
                     .geometry
-                    .objects_beside(|n| Self::bytes(n, core.checked()));
+                    .objects_beside(|n| Self::bytes(n, core.has(CONSISTENCY)));
                 if n == 0 {
                     return null_mut();
                 }
             }
             let order = core.geometry.order;
-            let base: *mut u8 = sys::gs_sys_slab_pages(core.slab_gfp(gfp), order, node).cast();
-            if base.is_null() {
+            let pages: *mut u8 = sys::gs_sys_slab_pages(core.slab_gfp(gfp), order, node).cast();
+            if pages.is_null() {
                 sys::gs_sys_kfree(slab.cast());
                 return null_mut();
             }
             if !apart {
                 let end = (sys::gs_sys_page_size() as usize) << order;
-                let at = end - Self::bytes(n, core.checked());
-                slab = base.add(at - at % align_of::<Slab>()).cast();
+                let at = end - Self::bytes(n, core.has(CONSISTENCY));
+                slab = pages.add(at - at % align_of::<Slab>()).cast();
             }
-            Self::init(slab, core, base, n);
+            Self::init(slab, core, pages, n);
+            if core.checked() {
+                debug::populate(core, &*slab);
+            }
             if let Some(ctor) = core.ctor {
                 for i in 0..n {
                     ctor((*slab).object(i).cast());
                 }
             }
-            sys::gs_sys_slab_mark(base.cast(), slab.cast());
+            if core.checked() {
+                debug::cover(core, &*slab);
+            }
+            sys::gs_sys_slab_mark(pages.cast(), slab.cast());
             slab
         }
     }
 
     /// # Safety
     ///
-    /// `slab` has room for the descriptor of `n` objects, `base` for those, and both are the
+    /// `slab` has room for the descriptor of `n` objects, `pages` for those, and both are the
     /// caller's.
-    unsafe fn init(slab: *mut Slab, core: &Core, base: *mut u8, n: usize) {
+    unsafe fn init(slab: *mut Slab, core: &Core, pages: *mut u8, n: usize) {
         let nwords = bits::words_for(n);
         // SAFETY: By the function's requirements.
         unsafe {
             slab.write(Slab {
                 core: (&raw const *core).cast_mut(),
-                base,
+                base: pages.add(core.geometry.left as usize),
                 objects: n as u32,
-                node: sys::gs_sys_node_of(base.cast()),
+                node: sys::gs_sys_node_of(pages.cast()) as u32,
                 tokens: Tokens::new(bits::LISTED),
                 partial: Link::new(),
                 all: Link::new(),
@@ -235,7 +288,7 @@ impl Slab {
                 words.add(nwords + w).write(Word::new(0));
                 words.add(2 * nwords + w).write(Word::new(0));
             }
-            if core.checked() {
+            if core.has(CONSISTENCY) {
                 words
                     .add(3 * nwords)
                     .cast::<u8>()
@@ -299,6 +352,12 @@ impl Slab {
         self.state(i).cmpxchg(from, to, Full).map(|_| ())
     }
 
+    /// The pages.
+    pub(crate) fn pages(&self) -> *mut u8 {
+        // SAFETY: The core is alive as long as its slabs, and the first object lies in the pages.
+        unsafe { self.base.sub((*self.core).geometry.left as usize) }
+    }
+
     /// Number of objects.
     pub(crate) fn objects(&self) -> usize {
         self.objects as usize
@@ -310,6 +369,13 @@ impl Slab {
         unsafe { self.base.add(i * (*self.core).geometry.stride as usize) }
     }
 
+    /// Where the first object is, and how far it is from one to the next.
+    #[inline]
+    pub(crate) fn layout(&self) -> (*mut u8, usize) {
+        // SAFETY: The core is alive as long as its slabs.
+        (self.base, unsafe { (*self.core).geometry.stride as usize })
+    }
+
     /// The index of the object at `obj`, if one starts there.
     pub(crate) fn index_of(&self, obj: *const u8) -> Option<usize> {
         // SAFETY: As above.
@@ -319,6 +385,14 @@ impl Slab {
                 .index((obj as usize).wrapping_sub(self.base as usize))
         };
         i.filter(|&i| i < self.objects())
+    }
+
+    /// The index of the object in whose place `p` lies, be it in or around it.
+    pub(crate) fn index_around(&self, p: *const u8) -> usize {
+        let offset = (p as usize).saturating_sub(self.pages() as usize);
+        // SAFETY: As above.
+        let i = offset / unsafe { (*self.core).geometry.stride as usize };
+        i.min(self.objects() - 1)
     }
 
     /// The slab that `p` lies in, if one of ours.
@@ -349,7 +423,11 @@ impl Slab {
         unsafe {
             let core = &*(*this).core;
             let order = core.geometry.order;
-            if core.flags & cache::TYPESAFE_BY_RCU == 0 && !(*this).is_inside(order) {
+            if core.checked() {
+                debug::inspect(core, &*this);
+            }
+            (*this).base = (*this).pages();
+            if !core.has(cache::TYPESAFE_BY_RCU) && !(*this).is_inside(order) {
                 sys::gs_sys_slab_pages_free((*this).base.cast(), order);
                 (*this).base = null_mut();
             } else {
@@ -370,7 +448,12 @@ impl Slab {
     pub(crate) unsafe fn abandon(this: *mut Slab) {
         // SAFETY: By the function's requirement; the core is still there.
         unsafe {
+            let core = &*(*this).core;
+            if core.checked() {
+                debug::forget(core, &*this);
+            }
             // The pages must not lead anyone to the descriptor.
+            (*this).base = (*this).pages();
             sys::gs_sys_slab_mark((*this).base.cast(), null_mut());
             if !(*this).is_inside((*(*this).core).geometry.order) {
                 sys::gs_sys_kfree(this.cast());
@@ -380,6 +463,10 @@ impl Slab {
 }
 
 /// Frees a retired descriptor, and the pages it still has. An RCU callback.
+///
+/// # Safety
+///
+/// `head` is the unused `partial` link of a descriptor that [`Slab::release`] retired.
 #[no_mangle]
 unsafe extern "C" fn gs_rs_slab_free(head: *mut RcuHead) {
     // SAFETY: `head` is the unused `partial` link of a retired descriptor.

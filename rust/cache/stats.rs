@@ -5,6 +5,7 @@
 use super::bits;
 use super::core::Core;
 use super::leak;
+use super::registry;
 use crate::percpu::{Cpu, Section};
 use crate::rcu::request::{self, Ask};
 use kernel::sync::atomic::{Atomic, Relaxed};
@@ -33,19 +34,52 @@ pub struct Stats {
     pub swapped: u64,
     /// Batches sealed.
     pub sealed: u64,
+    /// Of the deferred frees, those that found no sheaf and took the lock-free slab path.
+    pub queued_bits: u64,
 }
 
-/// Takes the counters of `core`: each is exact, but they are of moments shortly after another
-/// where the cache is in use.
+impl Stats {
+    fn add(&mut self, other: &Self) {
+        for (sum, &n) in [
+            (&mut self.slabs, &other.slabs),
+            (&mut self.objects, &other.objects),
+            (&mut self.live, &other.live),
+            (&mut self.cached, &other.cached),
+            (&mut self.queued, &other.queued),
+            (&mut self.done, &other.done),
+            (&mut self.frees_bits, &other.frees_bits),
+            (&mut self.swapped, &other.swapped),
+            (&mut self.sealed, &other.sealed),
+            (&mut self.queued_bits, &other.queued_bits),
+        ] {
+            *sum += n;
+        }
+    }
+}
+
+/// Takes the counters of `core`, and of its children: each is exact, but they are of moments
+/// shortly after another where the cache is in use.
 ///
 /// Context: Process context, may sleep.
 pub(crate) fn take(core: &Core) -> Stats {
+    let mut sum = take_one(core);
+    if core.is_root() {
+        registry::members(core, |child| sum.add(&take_one(child)));
+    }
+    sum
+}
+
+/// Takes the counters of `core` alone.
+///
+/// Context: Process context, may sleep.
+pub(crate) fn take_one(core: &Core) -> Stats {
     let cached = Atomic::<u64>::new(0);
-    request::all_cpus(Ask::Count(core, &cached));
+    request::users(core, Ask::Count(core, &cached));
     let mut s = Stats {
         object_size: core.geometry.stride as usize,
         cached: cached.load(Relaxed),
         frees_bits: core.bit_frees.load(Relaxed),
+        queued_bits: core.domain.also_in(),
         ..Stats::default()
     };
     for node in core.nodes() {

@@ -4,6 +4,7 @@
 
 use super::{
     cbox::{
+        drop_object,
         CBox,
         Exactly, //
     },
@@ -51,7 +52,6 @@ extern "C" {
     ) -> *mut RawCache;
     fn gs_cache_destroy(c: *mut RawCache) -> c_int;
     fn gs_cache_alloc(c: *mut RawCache, gfp: u32) -> *mut c_void;
-    fn gs_cache_free(c: *mut RawCache, obj: *mut c_void);
     fn gs_cache_barrier(c: *mut RawCache);
     fn gs_cache_shrink(c: *mut RawCache) -> c_uint;
     fn gs_cache_stats(c: *mut RawCache, out: *mut Stats) -> c_int;
@@ -81,19 +81,63 @@ pub struct Args {
     pub flags: usize,
 }
 
+impl Args {
+    /// What every argument is by default.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use graceslab::Args;
+    ///
+    /// const LARGE_SHEAVES: Args = Args {
+    ///     sheaf_capacity: 200,
+    ///     ..Args::new()
+    /// };
+    /// assert_eq!(LARGE_SHEAVES.align, 0);
+    /// ```
+    #[inline]
+    pub const fn new() -> Self {
+        Self {
+            align: 0,
+            sheaf_capacity: 0,
+            flags: 0,
+        }
+    }
+}
+
 /// Flags of a cache, as `include/graceslab.h` documents them.
 pub mod flags {
     /// Start each object on a cache line of its own where its size allows.
     pub const HWCACHE_ALIGN: usize = 1 << 0;
     /// Charge slab pages to the allocating task's memory cgroup.
     pub const ACCOUNT: usize = 1 << 2;
+    /// Guard bytes around each object: writes beside it are caught.
+    pub const RED_ZONE: usize = 1 << 4;
+    /// A pattern in free objects: writes after the free are caught.
+    pub const POISON: usize = 1 << 5;
     /// One state byte per object: double and misdirected frees are caught.
     pub const CONSISTENCY: usize = 1 << 6;
+    /// Who allocated and freed each object is named in reports.
+    pub const STORE_USER: usize = 1 << 7;
 }
 
 /// A destroyed cache had objects that are still in use: they stay valid, and are reported.
 ///
 /// As an [`Error`] it is `EBUSY`.
+///
+/// # Examples
+///
+/// ```
+/// use graceslab::{Args, Cache, Leaked};
+/// use kernel::prelude::*;
+///
+/// let cache = Cache::<u64>::new(c"example_leaked", Args::default())?;
+/// let number = cache.alloc(7, GFP_KERNEL)?;
+/// assert_eq!(cache.destroy(), Err(Leaked));
+/// // It is as good as ever; with it, the last of the cache goes.
+/// assert_eq!(*number, 7);
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Leaked;
 
@@ -113,8 +157,15 @@ impl From<Leaked> for Error {
 ///
 /// A cache that is forgotten, by [`core::mem::forget`] or in a `static`, goes on without its
 /// handle: its name stays taken and its pages allocated. When the module that holds the code of
-/// `T`'s `Drop` goes, the objects that wait for it are dropped first; whatever is freed later,
-/// by some other module, is not dropped any more.
+/// `T`'s `Drop` goes, the objects that wait for it are dropped first. A module that has a box
+/// then has the code as well, and drops the object by that.
+///
+/// # In a `Drop` of its own
+///
+/// A `T` may have the cache that it is from, as by an [`Arc`](kernel::sync::Arc), and be the last
+/// one to have it. Where such a `T` is dropped at once, its cache is destroyed with the object
+/// still there, as with any object that outlives it. Where it is dropped after a grace period, the
+/// cache cannot wait for that drop to end: there is a warning, and the cache stays for good.
 ///
 /// # Threads
 ///
@@ -166,17 +217,28 @@ unsafe impl<T> Send for Cache<T> {}
 // SAFETY: As above.
 unsafe impl<T> Sync for Cache<T> {}
 
-/// The destructor of a cache of `T`s.
-///
-/// # Safety
-///
-/// `obj` must be a `T` that nobody else has.
-unsafe extern "C" fn drop_object<T>(obj: *mut c_void) {
-    // SAFETY: By the function's requirement.
-    unsafe { core::ptr::drop_in_place(obj.cast::<T>()) }
-}
-
 impl<T> Cache<T> {
+    /// The handle of the cache at `raw`.
+    ///
+    /// # Safety
+    ///
+    /// `raw` comes from [`Cache::into_raw`] of a cache of exactly this type, and no more than one
+    /// handle made of it is dropped.
+    #[inline]
+    pub(crate) unsafe fn from_raw(raw: NonNull<RawCache>) -> Self {
+        // INVARIANT: By the function's requirements.
+        Self {
+            raw,
+            _objects: PhantomData,
+        }
+    }
+
+    /// Gives the handle up.
+    #[inline]
+    pub(crate) fn into_raw(self) -> NonNull<RawCache> {
+        ManuallyDrop::new(self).raw
+    }
+
     /// Creates a cache called `name`.
     ///
     /// Objects of a zero-sized type take at least a byte each: every object has an address of its
@@ -191,6 +253,21 @@ impl<T> Cache<T> {
     ///   alignment that is no power of two or, be it `T`'s own, of more than a page, a sheaf of
     ///   more than 1020 objects, or an unknown flag;
     /// - `ENOMEM`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use graceslab::{Args, Cache};
+    /// use kernel::prelude::*;
+    ///
+    /// let cache = Cache::<u64>::new(c"example_new", Args::new())?;
+    /// let again = Cache::<u64>::new(c"example_new", Args::new());
+    /// assert_eq!(again.err(), Some(EEXIST));
+    /// drop(cache);
+    /// // A name is free as soon as its cache is destroyed.
+    /// Cache::<u64>::new(c"example_new", Args::new())?;
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub fn new(name: &CStr, args: Args) -> Result<Self> {
         let own = align_of::<T>() as u32;
@@ -221,7 +298,7 @@ impl<T> Cache<T> {
     }
 
     #[inline]
-    fn alloc_raw(&self, flags: Flags) -> CoreResult<NonNull<T>, AllocError> {
+    pub(crate) fn alloc_raw(&self, flags: Flags) -> CoreResult<NonNull<T>, AllocError> {
         // SAFETY: By the type's invariants.
         let obj = unsafe { gs_cache_alloc(self.raw.as_ptr(), gfp::raw(flags)) };
         NonNull::new(obj.cast()).ok_or(AllocError)
@@ -236,15 +313,26 @@ impl<T> Cache<T> {
     /// # Errors
     ///
     /// [`AllocError`] without memory; `value` is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use graceslab::{Args, Cache};
+    /// use kernel::prelude::*;
+    ///
+    /// let pairs = Cache::<(u32, u32)>::new(c"example_alloc", Args::new())?;
+    /// let pair = pairs.alloc((1, 2), GFP_KERNEL)?;
+    /// assert_eq!(pair.0 + pair.1, 3);
+    /// // Where nobody may sleep:
+    /// let another = pairs.alloc((3, 4), GFP_NOWAIT);
+    /// drop(another);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub fn alloc(&self, value: T, flags: Flags) -> CoreResult<CBox<T>, AllocError> {
         let obj = self.alloc_raw(flags)?;
-        // SAFETY: The object has room and alignment for a `T`, is nobody else's and of a cache of
-        // exactly `T`s.
-        unsafe {
-            obj.write(value);
-            Ok(CBox::from_raw(obj.as_ptr()))
-        }
+        // SAFETY: Just allocated, from a cache of exactly `T`s.
+        Ok(unsafe { CBox::fill(obj, value) })
     }
 
     /// Allocates an object that holds `value`, to be shared with RCU readers.
@@ -254,6 +342,18 @@ impl<T> Cache<T> {
     /// # Errors
     ///
     /// [`AllocError`] without memory; `value` is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use graceslab::{Args, Cache, Rcu};
+    /// use kernel::{prelude::*, sync::rcu};
+    ///
+    /// let ports = Cache::<u16>::new(c"example_alloc_rcu", Args::new())?;
+    /// let port = Rcu::new(ports.alloc_rcu(80, GFP_KERNEL)?);
+    /// assert_eq!(port.dereference(&rcu::read_lock()), Some(&80));
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub fn alloc_rcu(&self, value: T, flags: Flags) -> CoreResult<RcuBox<T>, AllocError>
     where
@@ -304,20 +404,27 @@ impl<T> Cache<T> {
         E: From<AllocError>,
     {
         let obj = self.alloc_raw(flags)?;
-        // SAFETY: The object has room and alignment for a `T`; if this fails it holds nothing.
-        if let Err(e) = unsafe { init_at(obj.as_ptr(), init) } {
-            // SAFETY: It is an object of this cache, and nobody is left who knows it.
-            unsafe { gs_cache_free(self.raw.as_ptr(), obj.as_ptr().cast()) };
-            return Err(e);
-        }
-        // SAFETY: The object holds a `T` now, and is of a cache of exactly `T`s.
-        Ok(CBox::into_pin(unsafe { CBox::from_raw(obj.as_ptr()) }))
+        // SAFETY: Just allocated, from a cache of exactly `T`s.
+        unsafe { CBox::fill_with(obj, init) }
     }
 
     /// Waits until every object whose free was deferred before the call has been dropped and can
     /// be used again. No grace period where none is pending.
     ///
     /// Context: Process context, may sleep. Not from `T`'s own `Drop`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use graceslab::{Args, Cache};
+    /// use kernel::prelude::*;
+    ///
+    /// let cache = Cache::<u64>::new(c"example_barrier", Args::new())?;
+    /// cache.alloc(1, GFP_KERNEL)?.free_rcu();
+    /// cache.barrier();
+    /// assert_eq!(cache.stats().live, 0);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub fn barrier(&self) {
         // SAFETY: By the type's invariants.
@@ -327,6 +434,19 @@ impl<T> Cache<T> {
     /// Gives unused memory back; returns pages.
     ///
     /// Context: Process context, may sleep.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use graceslab::{Args, Cache};
+    /// use kernel::prelude::*;
+    ///
+    /// let cache = Cache::<[u8; 2048]>::new(c"example_shrink", Args::new())?;
+    /// drop(cache.alloc([0; 2048], GFP_KERNEL)?);
+    /// assert!(cache.shrink() > 0);
+    /// assert_eq!(cache.shrink(), 0);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub fn shrink(&self) -> usize {
         // SAFETY: By the type's invariants.
@@ -336,6 +456,20 @@ impl<T> Cache<T> {
     /// Takes the cache's counters.
     ///
     /// Context: Process context, may sleep.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use graceslab::{Args, Cache};
+    /// use kernel::prelude::*;
+    ///
+    /// let cache = Cache::<u64>::new(c"example_stats", Args::new())?;
+    /// let number = cache.alloc(1, GFP_KERNEL)?;
+    /// let stats = cache.stats();
+    /// assert_eq!((stats.live, stats.queued), (1, 0));
+    /// assert!(stats.object_size >= size_of_val(&*number));
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub fn stats(&self) -> Stats {
         let mut stats = Stats::default();
@@ -352,6 +486,19 @@ impl<T> Cache<T> {
     ///
     /// [`Leaked`] if objects are still in use: the cache is gone, but they stay valid, and their
     /// memory is given back when they are freed. They are reported in the kernel's log.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use graceslab::{Args, Cache};
+    /// use kernel::prelude::*;
+    ///
+    /// let cache = Cache::<u64>::new(c"example_destroy", Args::new())?;
+    /// cache.alloc(1, GFP_KERNEL)?.free_rcu();
+    /// // Nobody need have waited before.
+    /// cache.destroy()?;
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub fn destroy(self) -> CoreResult<(), Leaked> {
         let this = ManuallyDrop::new(self);
@@ -370,19 +517,4 @@ impl<T> Drop for Cache<T> {
         // SAFETY: By the type's invariants; the handle is not used again.
         unsafe { gs_cache_destroy(self.raw.as_ptr()) };
     }
-}
-
-/// Initialises the memory at `slot`; `pin-init` renamed its own function for that.
-///
-/// # Safety
-///
-/// `slot` must be valid for a write of a `T`, and what is there must not move if this succeeds.
-#[inline]
-unsafe fn init_at<T, E>(slot: *mut T, init: impl PinInit<T, E>) -> CoreResult<(), E> {
-    // SAFETY: By the function's requirements.
-    #[cfg(gs_pinned_init)]
-    return unsafe { init.__pinned_init(slot) };
-    // SAFETY: By the function's requirements.
-    #[cfg(not(gs_pinned_init))]
-    return unsafe { pin_init::raw_try_init(slot, init) };
 }

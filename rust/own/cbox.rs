@@ -9,6 +9,7 @@ use core::{
     mem::{
         align_of,
         forget,
+        needs_drop,
         size_of, //
     },
     ops::{
@@ -16,13 +17,28 @@ use core::{
         DerefMut, //
     },
     pin::Pin,
-    ptr::NonNull, //
+    ptr::NonNull,
+    result::Result as CoreResult, //
 };
-use kernel::ffi::c_void;
+use kernel::{
+    ffi::c_void,
+    prelude::PinInit, //
+};
 
 extern "C" {
     fn gs_object_free(obj: *mut c_void);
     fn gs_object_free_rcu(obj: *mut c_void);
+    fn gs_object_drop_rcu(obj: *mut c_void, dtor: unsafe extern "C" fn(*mut c_void));
+}
+
+/// The destructor of a cache of `T`s.
+///
+/// # Safety
+///
+/// `obj` must be a `T` that nobody else has.
+pub(crate) unsafe extern "C" fn drop_object<T>(obj: *mut c_void) {
+    // SAFETY: By the function's requirement.
+    unsafe { core::ptr::drop_in_place(obj.cast::<T>()) }
 }
 
 /// An owned object of a cache: one pointer wide, and `Option<CBox<T>>` is no wider.
@@ -87,6 +103,20 @@ impl<T> CBox<T> {
     /// Gives the object up to the caller, who frees it by way of [`CBox::from_raw`].
     ///
     /// Context: Any context, NMI included.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use graceslab::{Args, CBox, Cache};
+    /// use kernel::prelude::*;
+    ///
+    /// let cache = Cache::<u64>::new(c"example_into_raw", Args::new())?;
+    /// let raw: *mut u64 = CBox::into_raw(cache.alloc(7, GFP_KERNEL)?);
+    /// // SAFETY: From `into_raw()`, of this type, and once.
+    /// let number = unsafe { CBox::from_raw(raw) };
+    /// assert_eq!(*number, 7);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub fn into_raw(this: Self) -> *mut T {
         let p = this.0.as_ptr();
@@ -112,12 +142,75 @@ impl<T> CBox<T> {
     /// Pins the object where it is.
     ///
     /// Context: Any context, NMI included.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use graceslab::{Args, CBox, Cache};
+    /// use kernel::prelude::*;
+    ///
+    /// let cache = Cache::<u64>::new(c"example_into_pin", Args::new())?;
+    /// let number: Pin<CBox<u64>> = CBox::into_pin(cache.alloc(7, GFP_KERNEL)?);
+    /// assert_eq!(*number, 7);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub fn into_pin(this: Self) -> Pin<Self> {
         // SAFETY: The object stays where it is until it has been dropped, and there is no way to
         // take a `T` out of its box; `Deref`, `DerefMut` and `Drop` do not move it.
         unsafe { Pin::new_unchecked(this) }
     }
+}
+
+impl<T> CBox<T> {
+    /// Puts `value` into an object.
+    ///
+    /// # Safety
+    ///
+    /// `obj` is an object of a cache of exactly `T`s, allocated, empty, and the caller's.
+    #[inline]
+    pub(crate) unsafe fn fill(obj: NonNull<T>, value: T) -> Self {
+        // SAFETY: By the function's requirements it has room and alignment for a `T`.
+        unsafe { obj.write(value) };
+        // INVARIANT: It holds a valid `T` now.
+        Self(obj, PhantomData)
+    }
+
+    /// Initialises a `T` in an object, or frees the object if that fails.
+    ///
+    /// # Safety
+    ///
+    /// As for [`CBox::fill`].
+    #[inline]
+    pub(crate) unsafe fn fill_with<E>(
+        obj: NonNull<T>,
+        init: impl PinInit<T, E>,
+    ) -> CoreResult<Pin<Self>, E> {
+        // SAFETY: By the function's requirements it has room and alignment for a `T`; if this
+        // fails it holds nothing.
+        if let Err(e) = unsafe { init_at(obj.as_ptr(), init) } {
+            // SAFETY: The caller's, by the function's requirements, and it goes no further.
+            unsafe { gs_object_free(obj.as_ptr().cast()) };
+            return Err(e);
+        }
+        // INVARIANT: It holds a valid `T` now.
+        Ok(CBox::into_pin(Self(obj, PhantomData)))
+    }
+}
+
+/// Initialises the memory at `slot`; `pin-init` renamed its own function for that.
+///
+/// # Safety
+///
+/// `slot` must be valid for a write of a `T`, and what is there must not move if this succeeds.
+#[inline]
+unsafe fn init_at<T, E>(slot: *mut T, init: impl PinInit<T, E>) -> CoreResult<(), E> {
+    // SAFETY: By the function's requirements.
+    #[cfg(gs_pinned_init)]
+    return unsafe { init.__pinned_init(slot) };
+    // SAFETY: By the function's requirements.
+    #[cfg(not(gs_pinned_init))]
+    return unsafe { pin_init::raw_try_init(slot, init) };
 }
 
 impl<T: Send + 'static> CBox<T> {
@@ -127,17 +220,48 @@ impl<T: Send + 'static> CBox<T> {
     /// that is why `T` must be [`Send`]. It runs at some later time, which is why `T` must not
     /// borrow anything.
     ///
+    /// The code of that `Drop` is the module's that made the cache, or if that has gone, the
+    /// caller's: whichever has it, it does not go before the object was dropped.
+    ///
     /// Readers of an object that was a `CBox` all the time are a matter of `unsafe` code. Where
     /// they are not, see [`RcuBox`](super::rcubox::RcuBox).
     ///
     /// Context: Any context, NMI included. Never sleeps, never fails.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use graceslab::{Args, Cache};
+    /// use kernel::{
+    ///     prelude::*,
+    ///     sync::{rcu, Arc},
+    /// };
+    ///
+    /// let words = Arc::new(7u32, GFP_KERNEL)?;
+    /// let cache = Cache::<Arc<u32>>::new(c"example_free_rcu", Args::new())?;
+    /// let object = cache.alloc(words.clone(), GFP_KERNEL)?;
+    ///
+    /// let guard = rcu::read_lock();
+    /// object.free_rcu();
+    /// // Its drop waits for the guard.
+    /// drop(guard);
+    /// cache.barrier();
+    /// assert!(Arc::into_unique_or_drop(words).is_some());
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub fn free_rcu(self) {
         let obj = CBox::into_raw(self);
         // SAFETY: The object is the caller's to give up, by the type's invariants. `T` may be
         // dropped by another thread, being `Send`, and later, being `'static`; and its cache has
-        // exactly `T`'s destructor.
-        unsafe { gs_object_free_rcu(obj.cast()) }
+        // exactly `T`'s destructor, of its own or from here.
+        unsafe {
+            if needs_drop::<T>() {
+                gs_object_drop_rcu(obj.cast(), drop_object::<T>)
+            } else {
+                gs_object_free_rcu(obj.cast())
+            }
+        }
     }
 
     /// Frees a pinned object after a grace period, as [`CBox::free_rcu`] does.

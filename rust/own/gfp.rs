@@ -45,3 +45,15 @@ pub(crate) fn raw(flags: Flags) -> bindings::gfp_t {
     }
     raw
 }
+
+/// `gfp`, less what would make it sleep; as it is where nothing would.
+#[inline]
+pub(crate) fn at_once(gfp: bindings::gfp_t) -> bindings::gfp_t {
+    const SLEEPS: bindings::gfp_t = bindings::GFP_KERNEL & !bindings::GFP_NOWAIT;
+
+    if gfp & SLEEPS == 0 {
+        gfp
+    } else {
+        (gfp & !SLEEPS) | bindings::__GFP_NOWARN
+    }
+}

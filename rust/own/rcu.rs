@@ -13,48 +13,69 @@
 //! goes. So nothing that was ever published is freed, nor written to, before a grace period has
 //! passed since it could last be found.
 
+use super::{
+    sealed::Sealed,
+    slot::Slot, //
+};
 use core::{
     marker::PhantomData,
     ops::Deref,
-    ptr::{
-        null_mut,
-        NonNull, //
-    }, //
+    ptr::NonNull, //
 };
-use kernel::sync::{
-    atomic::{
-        Acquire,
-        Atomic,
-        Full,
-        Relaxed, //
-    },
-    rcu, //
-};
+use kernel::sync::rcu;
 
-pub(crate) mod sealed {
-    pub trait Sealed {}
-}
-
-/// An owning pointer that [`Rcu`] can publish: [`RcuBox`](super::rcubox::RcuBox).
+/// An owning pointer that [`Rcu`] can publish.
 ///
-/// The kernel's own boxes are none as yet. Whatever is published is retired by whoever drops it,
-/// in whatever context, so that takes a way to defer a free which neither sleeps nor can fail, as
-/// an object of a cache has it and memory of kmalloc or vmalloc has not.
+/// | pointer | readers see | a drop of what was published |
+/// |---|---|---|
+/// | [`RcuBox<T>`](super::rcubox::RcuBox) | `&T` | drops the `T`, and frees it, after a grace period |
+/// | `KBox<T>`, `VBox<T>`, `KVBox<T>`, or any of these pinned | `&T` | frees the memory after a grace period |
+/// | `KVec<T>`, `VVec<T>`, `KVVec<T>` | `&[T]` | frees the memory after a grace period |
+///
+/// A `T` of the kernel's own boxes and vectors must not need dropping, for nobody would drop it:
+/// to make an [`Rcu`] of one that does fails to compile.
 ///
 /// # Safety
 ///
 /// The pointer that [`RcuPointer::into_raw`] returns is valid, for shared access from any thread,
 /// until a grace period has passed since [`RcuPointer::retire`] was called.
-pub unsafe trait RcuPointer: sealed::Sealed + Send + Sized + 'static {
+///
+/// # Examples
+///
+/// ```
+/// use graceslab::{Rcu, RcuPointer};
+/// use kernel::{prelude::*, sync::rcu};
+///
+/// /// Whether there is anything.
+/// fn is_published<P: RcuPointer>(pointer: &Rcu<P>) -> bool {
+///     pointer.dereference(&rcu::read_lock()).is_some()
+/// }
+///
+/// let limit = Rcu::new(KBox::new(100u32, GFP_KERNEL)?);
+/// assert!(is_published(&limit));
+/// assert!(!is_published(&Rcu::<KVec<u8>>::null()));
+/// # Ok::<(), Error>(())
+/// ```
+pub unsafe trait RcuPointer: Sealed + Send + Sized + 'static {
     /// What it points to. Readers look at it in all threads at once, whence [`Sync`]; the last
     /// one to have it drops it, whence [`Send`].
-    type Target: Send + Sync + 'static;
+    type Target: ?Sized + Send + Sync + 'static;
+
+    /// Where [`Rcu`] keeps it.
+    #[doc(hidden)]
+    type Slot: Slot<Self::Target>;
+
+    /// Fails to compile where what it points to cannot be retired.
+    #[doc(hidden)]
+    const RETIRES: () = ();
 
     /// Gives what it owns up to the caller.
     #[doc(hidden)]
     fn into_raw(self) -> NonNull<Self::Target>;
 
     /// Frees after a grace period. Never sleeps, never fails.
+    ///
+    /// Context: Any context; but NMI for the kernel's own boxes and vectors.
     ///
     /// # Safety
     ///
@@ -69,22 +90,27 @@ pub unsafe trait RcuPointer: sealed::Sealed + Send + Sized + 'static {
 /// Readers take no lock and are never held up. Writers need not exclude each other either:
 /// each [`Rcu::replace`] gets another old value. What they have to agree on is what they publish.
 ///
+/// It is one word for what has a thin pointer. For a vector it is five: readers find the pointer
+/// with the length that it was published with, whatever writers do meanwhile.
+///
 /// # Dropping
 ///
 /// A drop retires what is published, and that lives on until its readers are gone.
 ///
-/// Context: Any context, NMI included. Never sleeps, never fails.
+/// Context: Any context; but NMI for the kernel's own boxes and vectors. Never sleeps, never
+/// fails.
 ///
 /// # Threads
 ///
 /// It is [`Send`] and [`Sync`] for every `P`. A shared one lets a `P` go from thread to thread,
 /// by [`Rcu::replace`], for which a [`RcuPointer`] is [`Send`]; and lets its readers share what
-/// it points to, for which that is [`Sync`].
+/// it points to, for which that is [`Sync`]. Readers may have it for longer than the `Rcu` is
+/// there, for which it is `'static`.
 ///
 /// # Invariants
 ///
-/// The pointer is null or from [`RcuPointer::into_raw`], and owned by this; it is retired no
-/// earlier than it was overwritten.
+/// What the slot has is from [`RcuPointer::into_raw`], and owned by this; it is retired no
+/// earlier than it was replaced.
 ///
 /// # Examples
 ///
@@ -116,8 +142,31 @@ pub unsafe trait RcuPointer: sealed::Sealed + Send + Sized + 'static {
 /// cache.destroy()?;
 /// # Ok::<(), Error>(())
 /// ```
+///
+/// A table that grows under its readers, in the kernel's own memory:
+///
+/// ```
+/// use graceslab::Rcu;
+/// use kernel::{prelude::*, sync::rcu};
+///
+/// static TABLE: Rcu<KVVec<u32>> = Rcu::null();
+///
+/// TABLE.replace(Some(KVVec::from_elem(7, 2, GFP_KERNEL)?));
+/// let longer = KVVec::from_elem(8, 1000, GFP_KERNEL)?;
+///
+/// let guard = rcu::read_lock();
+/// let before = TABLE.dereference(&guard);
+/// // Nobody waits for the readers of the old one, which is freed when they are done.
+/// drop(TABLE.replace(Some(longer)));
+/// assert_eq!(before, Some(&[7, 7][..]));
+/// let after = TABLE.dereference(&guard);
+/// assert_eq!(after.map(|table| table.len()), Some(1000));
+/// drop(guard);
+/// # drop(TABLE.take());
+/// # Ok::<(), Error>(())
+/// ```
 pub struct Rcu<P: RcuPointer> {
-    pointer: Atomic<*mut P::Target>,
+    slot: P::Slot,
     _owned: PhantomData<P>,
 }
 
@@ -130,21 +179,37 @@ unsafe impl<P: RcuPointer> Sync for Rcu<P> {}
 
 impl<P: RcuPointer> Rcu<P> {
     /// Publishes nothing as yet.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use graceslab::Rcu;
+    /// use kernel::{prelude::*, sync::rcu};
+    ///
+    /// static MOTD: Rcu<KVec<u8>> = Rcu::null();
+    ///
+    /// assert!(MOTD.dereference(&rcu::read_lock()).is_none());
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub const fn null() -> Self {
-        // INVARIANT: Null.
+        const { P::RETIRES };
+        // INVARIANT: There is nothing.
         Self {
-            pointer: Atomic::new(null_mut()),
+            slot: <P::Slot as Slot<P::Target>>::NULL,
             _owned: PhantomData,
         }
     }
 
     /// Publishes `value`.
+    ///
+    /// Context: Any context, NMI included.
     #[inline]
     pub fn new(value: P) -> Self {
+        const { P::RETIRES };
         // INVARIANT: From `into_raw`, and ours.
         Self {
-            pointer: Atomic::new(value.into_raw().as_ptr()),
+            slot: Slot::new(value.into_raw()),
             _owned: PhantomData,
         }
     }
@@ -152,39 +217,73 @@ impl<P: RcuPointer> Rcu<P> {
     /// Follows the pointer. What it leads to is there for as long as `guard` is held, whether it
     /// is replaced meanwhile, or even the `Rcu` itself dropped.
     ///
-    /// Context: Any context, NMI included.
+    /// Context: Any context, NMI included. Waits for nobody.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use graceslab::Rcu;
+    /// use kernel::{prelude::*, sync::rcu};
+    ///
+    /// let name = Rcu::new(KVec::from_elem(b'a', 3, GFP_KERNEL)?);
+    /// let guard = rcu::read_lock();
+    /// let seen = name.dereference(&guard);
+    /// drop(name);
+    /// assert_eq!(seen, Some(&b"aaa"[..]));
+    /// # drop(guard);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub fn dereference<'g>(&self, _guard: &'g rcu::Guard) -> Option<&'g P::Target> {
-        // ORDERING: Pairs with the full exchange in `replace`, or with what handed the `Rcu` over
-        // to this thread: the target is seen whole.
-        let target = self.pointer.load(Acquire);
-        // SAFETY: By the type's invariants it is null or was owned by `self` when it was loaded,
-        // within the guard's read-side section. It is retired after that, and valid for another
-        // grace period, which waits for the guard.
-        unsafe { target.as_ref() }
+        // SAFETY: By the type's invariants it was owned by `self` when it was loaded, within the
+        // guard's read-side section. It is retired after that, and valid for another grace
+        // period, which waits for the guard. The slot orders what is in it before the load.
+        self.slot.load().map(|target| unsafe { target.as_ref() })
     }
 
     /// Publishes `new`, or nothing, and returns what was there.
     ///
     /// Readers see the one or the other, and either one whole.
     ///
-    /// Context: Any context, NMI included. Never sleeps.
+    /// Context: Any context; but NMI for a vector, whose two words take a lock. Never sleeps.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use graceslab::Rcu;
+    /// use kernel::prelude::*;
+    ///
+    /// let limit = Rcu::new(KBox::new(100u32, GFP_KERNEL)?);
+    /// let old = limit.replace(Some(KBox::new(200, GFP_KERNEL)?));
+    /// assert_eq!(old.as_deref(), Some(&100));
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub fn replace(&self, new: Option<P>) -> Option<RcuOld<P>> {
-        let new = new.map_or(null_mut(), |p| p.into_raw().as_ptr());
-        // ORDERING: The release half pairs with the acquire in `dereference`, the acquire half
-        // with the release half of the exchange that published what is returned.
-        let old = self.pointer.xchg(new, Full);
-        // INVARIANT: The exchange passes the ownership of `old` on, to nobody else.
-        NonNull::new(old).map(|target| RcuOld {
-            target,
-            _owned: PhantomData,
-        })
+        // INVARIANT: The slot passes the ownership of what was there on, to nobody else.
+        self.slot
+            .replace(new.map(P::into_raw))
+            .map(|target| RcuOld {
+                target,
+                _owned: PhantomData,
+            })
     }
 
     /// Publishes nothing, and returns what was there.
     ///
-    /// Context: Any context, NMI included. Never sleeps.
+    /// Context: As [`Rcu::replace`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use graceslab::Rcu;
+    /// use kernel::prelude::*;
+    ///
+    /// let limit = Rcu::new(KBox::new(100u32, GFP_KERNEL)?);
+    /// assert_eq!(limit.take().as_deref(), Some(&100));
+    /// assert!(limit.take().is_none());
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub fn take(&self) -> Option<RcuOld<P>> {
         self.replace(None)
@@ -209,7 +308,7 @@ impl<P: RcuPointer> Drop for Rcu<P> {
     #[inline]
     fn drop(&mut self) {
         // Nobody else has it any more: what `replace` did elsewhere happened before.
-        if let Some(target) = NonNull::new(self.pointer.load(Relaxed)) {
+        if let Some(target) = self.slot.load() {
             // SAFETY: By the type's invariants; nobody can load it again.
             unsafe { P::retire(target) }
         }
@@ -223,7 +322,9 @@ impl<P: RcuPointer> Drop for Rcu<P> {
 ///
 /// A drop defers the free until those readers are gone.
 ///
-/// Context: Any context, NMI included. Never sleeps, never fails.
+/// Context: Any context; but NMI for the kernel's own boxes and vectors. Never sleeps, never
+/// fails. Where there is no memory at all, that of the kernel's own boxes and vectors is leaked in
+/// the last resort, with a warning; an [`RcuBox`](super::rcubox::RcuBox) needs none.
 ///
 /// # Threads
 ///
@@ -232,6 +333,20 @@ impl<P: RcuPointer> Drop for Rcu<P> {
 /// # Invariants
 ///
 /// The pointer is from [`RcuPointer::into_raw`], owned by this and not published any more.
+///
+/// # Examples
+///
+/// ```
+/// use graceslab::{Rcu, RcuOld};
+/// use kernel::prelude::*;
+///
+/// let table = Rcu::new(KVec::from_elem(1u8, 4, GFP_KERNEL)?);
+/// let old: Option<RcuOld<KVec<u8>>> = table.take();
+/// assert_eq!(old.as_deref(), Some(&[1, 1, 1, 1][..]));
+/// // Readers that followed the pointer before it was taken are still served after this.
+/// drop(old);
+/// # Ok::<(), Error>(())
+/// ```
 pub struct RcuOld<P: RcuPointer> {
     target: NonNull<P::Target>,
     _owned: PhantomData<P>,
@@ -246,6 +361,22 @@ impl<P: RcuPointer> RcuOld<P> {
     /// Gives access for as long as `guard` is held, be this dropped meanwhile or not.
     ///
     /// Context: Any context, NMI included.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use graceslab::Rcu;
+    /// use kernel::{prelude::*, sync::rcu};
+    ///
+    /// let limit = Rcu::new(KBox::new(100u32, GFP_KERNEL)?);
+    /// let old = limit.take();
+    /// let guard = rcu::read_lock();
+    /// let seen = old.as_ref().map(|old| old.with_rcu(&guard));
+    /// drop(old);
+    /// assert_eq!(seen, Some(&100));
+    /// # drop(guard);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub fn with_rcu<'g>(&self, _guard: &'g rcu::Guard) -> &'g P::Target {
         // SAFETY: By the type's invariants it is retired later than this, which is within the

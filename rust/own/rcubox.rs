@@ -4,7 +4,9 @@
 
 use super::{
     cbox::CBox,
-    rcu::RcuPointer, //
+    rcu::RcuPointer,
+    sealed::Sealed,
+    slot::Thin, //
 };
 use core::{
     mem::{
@@ -82,6 +84,22 @@ impl<T: Send + Sync + 'static> RcuBox<T> {
     /// Gives access for as long as `guard` is held, be the box dropped meanwhile or not.
     ///
     /// Context: Any context, NMI included.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use graceslab::{Args, Cache};
+    /// use kernel::{prelude::*, sync::rcu};
+    ///
+    /// let cache = Cache::<u64>::new(c"example_with_rcu", Args::new())?;
+    /// let number = cache.alloc_rcu(7, GFP_KERNEL)?;
+    /// let guard = rcu::read_lock();
+    /// let seen = number.with_rcu(&guard);
+    /// drop(number);
+    /// assert_eq!(*seen, 7);
+    /// # drop(guard);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub fn with_rcu<'g>(&self, _guard: &'g rcu::Guard) -> &'g T {
         let obj: *const T = &raw const **self.0;
@@ -128,12 +146,13 @@ impl<T: Send + Sync + 'static> Drop for RcuBox<T> {
     }
 }
 
-impl<T: Send + Sync + 'static> super::rcu::sealed::Sealed for RcuBox<T> {}
+impl<T: Send + Sync + 'static> Sealed for RcuBox<T> {}
 
 // SAFETY: The pointer is that of the object, which stays as it is until `retire`, and another
 // grace period, by the type's invariants.
 unsafe impl<T: Send + Sync + 'static> RcuPointer for RcuBox<T> {
     type Target = T;
+    type Slot = Thin<T>;
 
     #[inline]
     fn into_raw(self) -> NonNull<T> {

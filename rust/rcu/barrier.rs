@@ -16,9 +16,10 @@
 //! that another cache's barrier needs is held across the wait.
 
 use super::cookie::Cookie;
-use super::domain::{CHANNELS, FOREIGN};
+use super::domain::{Domain, CHANNELS, FOREIGN};
 use super::doorbell;
 use super::foreign;
+use super::head;
 use super::queue::{self, Queue};
 use super::request::{self, Ask};
 use crate::cache::core::Core;
@@ -26,6 +27,7 @@ use crate::cache::{dtor, registry, service};
 use crate::lock::{GlobalMutex, Mutex};
 use crate::percpu::{Cpu, Section};
 use crate::sys;
+use crate::trace;
 
 /// Waits until every free that was queued to `core` before the call has come back.
 ///
@@ -33,7 +35,9 @@ use crate::sys;
 ///
 /// Context: Process context, may sleep. Not from a destructor of the same cache.
 pub(crate) fn cache(core: &Core) {
-    if core.pending() == 0 || dtor::is_caller(core) {
+    let pending = core.pending();
+    let _traced = trace::Barrier::of(Some(core), pending);
+    if pending == 0 || dtor::is_caller(core) {
         return;
     }
     // SAFETY: The core is alive, and so is its mutex.
@@ -55,6 +59,35 @@ pub(crate) fn cache(core: &Core) {
     core.domain.wait_claims();
 }
 
+/// [`cache`] for each cache that `each` calls its argument with: they share a grace period.
+///
+/// Context: Process context, may sleep. Not from a destructor of any of them.
+pub(crate) fn several(each: impl Fn(&mut dyn FnMut(&Core))) {
+    let mut busy = 0;
+    each(&mut |core| busy += u32::from(core.pending() != 0 && !dtor::is_caller(core)));
+    if busy == 0 {
+        return;
+    }
+    let mut deferred = false;
+    each(&mut |core| {
+        request::all_cpus(Ask::Seal(core));
+        deferred |= service::promote(core);
+    });
+    Cookie::now().wait();
+    each(&mut |core| {
+        cache_ripe(core);
+        // As in `cache`.
+        deferred |= !core.pending_slabs.is_empty();
+    });
+    if deferred {
+        each(&mut |core| {
+            service::promote(core);
+        });
+        Cookie::now().wait();
+        each(&mut service::collect);
+    }
+}
+
 /// Reclaims every ripe batch of `core`, in the caller.
 pub(crate) fn drain(core: &Core) {
     for cpu in Cpu::possible() {
@@ -65,11 +98,17 @@ pub(crate) fn drain(core: &Core) {
 }
 
 fn drain_queue(q: *mut Queue, cpu: &Cpu) {
+    // Not those that are sealed, and ripen, while this is at work: whoever queues faster than it
+    // reclaims would keep it here.
     // SAFETY: The queue's domain is alive, so the queue is.
-    while let Some(c) = unsafe { Queue::claim_ripe(q, cpu) } {
-        doorbell::reclaim(c);
-        // SAFETY: Process context.
-        unsafe { sys::gs_sys_cond_resched() };
+    let mut left = unsafe { Queue::sealed(q, cpu) };
+    while left > 0 {
+        // SAFETY: As above.
+        let Some((claimed, n)) = (unsafe { Queue::claim_ripe(q, cpu, left) }) else {
+            break;
+        };
+        doorbell::reclaim(claimed);
+        left -= n;
     }
 }
 
@@ -77,17 +116,18 @@ fn drain_queue(q: *mut Queue, cpu: &Cpu) {
 ///
 /// Context: Process context, may sleep. Not from a destructor.
 pub(crate) fn everything() {
-    let busy = |index| {
-        let (into, out) = foreign::in_out(index);
-        into != out
-    };
-    let foreign_busy = (0..CHANNELS).any(busy);
-    let mut caches_busy = false;
-    registry::for_each(|core| caches_busy |= core.pending() != 0);
-    if !foreign_busy && !caches_busy {
+    let (into, out) = foreign_in_out();
+    let mut pending = into - out;
+    registry::for_each(|core| pending += core.pending());
+    let _traced = trace::Barrier::of(None, pending);
+    if pending == 0 {
         return;
     }
+    // Pointers in slots go to the queues first, those that a worker has in hand as well.
+    head::move_slots();
+    wait_claims(&head::SLOTTED);
     request::all_cpus(Ask::SealAll);
+    let linked = head::take();
     let mut deferred = false;
     registry::for_each(|core| {
         // A destructor that calls this does not wait for its own cache, which would be for ever.
@@ -96,12 +136,13 @@ pub(crate) fn everything() {
         }
     });
     Cookie::now().wait();
-    for index in 0..CHANNELS {
-        let _one = GlobalMutex::lock(sys::CHANNEL_BARRIER);
+    head::free(linked);
+    wait_claims(&head::LINKED);
+    for (index, domain) in FOREIGN.iter().enumerate() {
         for cpu in Cpu::possible() {
-            drain_queue((&raw const cpu.channels[index]).cast_mut(), cpu);
+            drain_queue(cpu.channel(index), cpu);
         }
-        FOREIGN[index].wait_claims();
+        wait_claims(domain);
     }
     // What was sealed and promoted above is ripe now.
     registry::for_each(|core| {
@@ -123,6 +164,12 @@ pub(crate) fn everything() {
         Cookie::now().wait();
         others(service::collect);
     }
+}
+
+/// Waits for what others have in hand of a domain that is not a cache's.
+fn wait_claims(domain: &Domain) {
+    let _one = GlobalMutex::lock(sys::CHANNEL_BARRIER);
+    domain.wait_claims();
 }
 
 /// The second half of [`cache`], after a grace period since everything was sealed.
@@ -154,12 +201,17 @@ pub(crate) fn cpu_dead(cpu: &'static Cpu) {
         drop(section);
         queue::arm(cpu, arm, true);
     });
-    registry::for_each(|core| service::flush_detached(core));
+    registry::for_each(service::flush_detached);
 }
 
-/// In and out of all channels, for reports.
+/// Others' pointers in and out.
 pub(crate) fn foreign_in_out() -> (u64, u64) {
-    (0..CHANNELS)
+    // A pointer that moves from a slot to a queue is counted in there before it is counted out
+    // here, so slots come first; it went in once.
+    let (into, out) = head::SLOTTED.in_out_alone();
+    let in_slots = into - out;
+    let (into, out) = (0..CHANNELS)
         .map(foreign::in_out)
-        .fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1))
+        .fold(head::LINKED.in_out_alone(), |a, b| (a.0 + b.0, a.1 + b.1));
+    (into + in_slots, out)
 }

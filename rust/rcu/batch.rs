@@ -18,9 +18,12 @@ use super::sheaf::Sheaf;
 /// # Invariants
 ///
 /// `tail` is null if and only if `head` is; otherwise `tail` is reached from `head` by `next`.
+/// `len` batches are reached.
+#[repr(C)]
 pub(crate) struct Fifo<C> {
     head: *mut Sheaf<C>,
     tail: *mut Sheaf<C>,
+    len: usize,
 }
 
 impl<C> Fifo<C> {
@@ -29,7 +32,13 @@ impl<C> Fifo<C> {
         Self {
             head: core::ptr::null_mut(),
             tail: core::ptr::null_mut(),
+            len: 0,
         }
+    }
+
+    /// Number of sealed batches.
+    pub(crate) fn len(&self) -> usize {
+        self.len
     }
 
     /// Whether no batch is sealed.
@@ -56,6 +65,7 @@ impl<C> Fifo<C> {
             }
         }
         self.tail = batch;
+        self.len += 1;
     }
 
     /// Whether the oldest batch is ripe.
@@ -64,10 +74,33 @@ impl<C> Fifo<C> {
         !self.head.is_null() && poll(unsafe { &mut (*self.head).cookie })
     }
 
+    /// The cookie of the oldest batch.
+    pub(crate) fn oldest(&self) -> Option<C>
+    where
+        C: Copy,
+    {
+        // SAFETY: A non-null `head` is a batch that the list owns.
+        (!self.head.is_null()).then(|| unsafe { (*self.head).cookie })
+    }
+
+    /// How many batches are ripe: they are the oldest ones.
+    pub(crate) fn count_ripe(&mut self, mut poll: impl FnMut(&mut C) -> bool) -> usize {
+        let (mut batch, mut n) = (self.head, 0);
+        // SAFETY: Each of them is a batch that the list owns.
+        unsafe {
+            while !batch.is_null() && poll(&mut (*batch).cookie) {
+                batch = (*batch).next;
+                n += 1;
+            }
+        }
+        n
+    }
+
     /// Takes the oldest batch, or null.
     pub(crate) fn pop(&mut self) -> *mut Sheaf<C> {
         let batch = self.head;
         if !batch.is_null() {
+            self.len -= 1;
             // SAFETY: A non-null `head` is a batch that the list owns.
             self.head = unsafe { (*batch).next };
             if self.head.is_null() {

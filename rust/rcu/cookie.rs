@@ -8,7 +8,7 @@ use kernel::ffi::c_ulong;
 /// A full cookie: one word for normal grace periods, one for expedited ones.
 ///
 /// The single-word cookie of the kernel can miss a grace period when the two kinds overlap.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq)]
 #[repr(transparent)]
 pub(crate) struct Cookie([c_ulong; 2]);
 
@@ -26,6 +26,14 @@ impl Cookie {
         // SAFETY: The shim writes two words at most.
         unsafe { sys::gs_sys_cookie_get(&mut cookie.0) };
         cookie
+    }
+
+    /// Has the next full grace period begin as soon as it can.
+    ///
+    /// Context: any that may call `call_rcu`.
+    pub(crate) fn start() {
+        // SAFETY: By the function's contract.
+        unsafe { sys::gs_sys_period_start() }
     }
 
     /// Whether that grace period is over.

@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     Kmalloc,
     /// vmalloc areas.
     Vmalloc,
+    /// Pointers of others on no queue: see [`super::head`].
+    Linked,
 }
 
 /// Number of channels for others' pointers.
@@ -62,6 +64,11 @@ impl Domain {
     /// Counts `n` objects in that a CPU's queue does not count. Before they are published.
     pub(crate) fn count_in(&self, n: u64) {
         self.also_in.fetch_add(n, Relaxed);
+    }
+
+    /// What [`Self::count_in`] has counted.
+    pub(crate) fn also_in(&self) -> u64 {
+        self.also_in.load(Relaxed)
     }
 
     /// Counts `n` objects out. After their destructors, and after they can be used again.
@@ -116,6 +123,13 @@ impl Domain {
 
     /// The channel's queue on each CPU; for the domains of [`FOREIGN`].
     pub(crate) fn channel(index: usize) -> impl Iterator<Item = &'static Queue> {
-        Cpu::possible().map(move |cpu| &cpu.channels[index])
+        // SAFETY: The queue lives as long as the module. Of a queue in use elsewhere, only the
+        // counters are read.
+        Cpu::possible().map(move |cpu| unsafe { &*cpu.channel(index) })
+    }
+
+    /// Objects in and objects out of a domain without queues.
+    pub(crate) fn in_out_alone(&self) -> (u64, u64) {
+        self.in_out(core::iter::empty)
     }
 }

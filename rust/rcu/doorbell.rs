@@ -6,22 +6,31 @@
 //!   first batch opens, runs on that CPU, and seals what is older than `seal_ms`.
 //! - The *doorbell* is one outstanding `call_rcu` per CPU. When it comes back, a grace period has
 //!   passed since it was rung, and the *worker* looks for ripe batches.
+//! - A batch that is sealed while the doorbell rings may need the grace period after that one. It
+//!   is asked for at once, so that the two follow each other without a gap; and as a doorbell that
+//!   is only rung again when the second one has begun would wait for a third, the timer *polls*
+//!   as long as anything is sealed, from tick to tick at first, and has the worker come.
 //! - The *kick* is an irq_work: contexts that must not arm any of these leave that to it.
 
 use super::barrier;
+use super::cookie::Cookie;
 use super::foreign;
+use super::pressure;
 use super::queue::{self, Queue};
 use super::request;
 use crate::cache::core::Core;
 use crate::cache::service;
-use crate::percpu::{Cpu, Section, BELL, SEAL_OLD, TIMER};
-use crate::sys;
+use crate::percpu::{self, Cpu, SealedList, Section, BELL, PERIOD, POLL, SEAL_OLD, TIMER, WORK};
+use crate::sys::{self, param, Param};
+use crate::trace;
 use crate::word::full_barrier;
 use core::ptr::null_mut;
 use kernel::sync::atomic::{Atomic, Full, Relaxed};
 
-/// Longest time in an open batch, in milliseconds.
-const SEAL_MS: u32 = 10;
+/// How often the timer looks for ripe batches, in vain, before it takes a tick more.
+const POLLS_EACH: usize = 8;
+/// Where that ends: polls that are counted.
+const POLLS_MOST: usize = 100 * POLLS_EACH;
 
 /// Set once the module is on its way out: nothing is armed any more.
 static STOPPING: Atomic<bool> = Atomic::new(false);
@@ -32,7 +41,16 @@ pub(crate) static BELLS: Atomic<u64> = Atomic::new(0);
 /// The seal time in jiffies, at least one.
 pub(crate) fn seal_jiffies() -> usize {
     // SAFETY: May be called in any context.
-    unsafe { sys::gs_sys_msecs_to_jiffies(SEAL_MS) as usize }.max(1)
+    unsafe { sys::gs_sys_ticks_within(param(Param::SealMs)) as usize }
+}
+
+/// Ticks until the timer of `cpu` is to fire for what `arm` names.
+pub(crate) fn delay(cpu: &Cpu, arm: usize) -> usize {
+    match arm & POLL {
+        0 => seal_jiffies(),
+        // Never longer than a batch that opens meanwhile may stay open.
+        _ => (1 + cpu.polls.load(Relaxed) / POLLS_EACH).min(seal_jiffies()),
+    }
 }
 
 /// From here on nothing is armed: the last user has gone.
@@ -47,11 +65,124 @@ pub(crate) fn ring(cpu: &Cpu) {
     if STOPPING.load(Relaxed) {
         return;
     }
+    // Pairs with the barrier in `gs_rs_bell`.
     if !cpu.bell_armed.xchg(true, Full) {
         BELLS.fetch_add(1, Relaxed);
         // SAFETY: The head is free, as 'armed' was.
         unsafe { sys::gs_sys_bell_ring(cpu.id) };
     }
+}
+
+/// Has the grace period that a batch needs begin as soon as it can.
+///
+/// Context: as for [`ring`].
+pub(crate) fn start_period() {
+    if !STOPPING.load(Relaxed) {
+        Cookie::start();
+    }
+}
+
+/// Has the worker of `cpu` come.
+///
+/// Context: any that may queue work.
+pub(crate) fn call_worker(cpu: &Cpu) {
+    // SAFETY: The workqueue is there as long as timers can come.
+    unsafe { sys::gs_sys_reclaim_queue(cpu.id) };
+}
+
+/// The sum of `f` over the queues of a list.
+fn sum(sealed: &SealedList, mut f: impl FnMut(*mut Queue) -> usize) -> usize {
+    let (mut q, mut n) = (sealed.front(), 0);
+    while !q.is_null() {
+        n += f(q);
+        // SAFETY: A queue on the list is alive; its owner takes the list's lock to empty it.
+        q = unsafe { sealed.next(q) };
+    }
+    n
+}
+
+/// Looks whether the worker has something to do, and whether to look again.
+fn poll(section: &Section, cpu: &'static Cpu) -> usize {
+    let mut ripe = false;
+    // SAFETY: The queue is on the list, whose lock is held.
+    let batches = sum(&cpu.sealed.lock(section), |q| unsafe {
+        ripe |= Queue::ripe(q);
+        Queue::len(q)
+    });
+    // A grace period that takes long is looked for less often.
+    let polls = if batches == 0 || ripe {
+        0
+    } else {
+        (cpu.polls.load(Relaxed) + 1).min(POLLS_MOST)
+    };
+    cpu.polls.store(polls, Relaxed);
+    match batches {
+        0 => 0,
+        n if ripe || pressure::too_many(n) => POLL | WORK,
+        _ => POLL,
+    }
+}
+
+/// Takes down what the CPU has open.
+pub(crate) fn look_open(_section: &Section, cpu: &Cpu) {
+    // SAFETY: May be called in any context.
+    let now = unsafe { sys::gs_sys_jiffies() } as usize;
+    let (mut batches, mut objects, mut age) = (0, 0, 0);
+    // SAFETY: The list and its queues' open batches belong to this CPU's section, or to whoever
+    // acts for an offline CPU.
+    unsafe {
+        let open = &mut *cpu.open.get();
+        let mut q = open.front();
+        while !q.is_null() {
+            let len = (*(*q).open).len();
+            if len != 0 {
+                batches += 1;
+                objects += u64::from(len);
+                age = age.max((*q).age(now));
+            }
+            q = open.next(q);
+        }
+    }
+    cpu.seen.batches.store(batches, Relaxed);
+    cpu.seen.objects.store(objects, Relaxed);
+    cpu.seen.age.store(age, Relaxed);
+}
+
+/// What a CPU has sealed.
+pub(crate) struct Sealed {
+    /// Batches.
+    pub(crate) batches: usize,
+    /// Those of them that are ripe.
+    pub(crate) ripe: usize,
+    /// How long ago the first object came, in jiffies.
+    pub(crate) age: usize,
+    /// Grace periods that the CPU's batches have waited for, or wait for.
+    pub(crate) periods: u64,
+}
+
+/// Takes down what `cpu` has sealed. Process context.
+pub(crate) fn look_sealed(cpu: &Cpu) -> Sealed {
+    let (section, _) = Section::open_task();
+    let sealed = cpu.sealed.lock(&section);
+    // SAFETY: May be called in any context.
+    let now = unsafe { sys::gs_sys_jiffies() } as usize;
+    // SAFETY: They belong to the lock, which is held.
+    let eras = unsafe { &*cpu.eras.get() };
+    let mut all = Sealed {
+        batches: 0,
+        ripe: 0,
+        age: 0,
+        periods: eras.count(),
+    };
+    // SAFETY: The queue is on the list, whose lock is held.
+    all.batches = sum(&sealed, |q| unsafe {
+        all.ripe += Queue::count_ripe(q);
+        if let Some(cookie) = Queue::oldest(q) {
+            all.age = all.age.max(now.wrapping_sub(eras.opened(cookie)));
+        }
+        Queue::len(q)
+    });
+    all
 }
 
 /// Seals what has been open for `seal_ms`, and arms the timer for what has not.
@@ -99,12 +230,18 @@ pub(crate) fn seal_all(section: &Section, cpu: &Cpu) -> usize {
 /// Does all that this CPU was asked for. Interrupts on or off, but not by a free function.
 fn serve_in(section: Section, cpu: &'static Cpu) -> bool {
     let todo = cpu.todo.swap(0);
-    let mut arm = todo & (TIMER | BELL);
+    let mut arm = todo & (TIMER | BELL | POLL | PERIOD);
     if todo & SEAL_OLD != 0 {
         arm |= seal_old(&section, cpu);
+        arm |= poll(&section, cpu);
     }
     arm |= request::serve(&section, cpu);
     let wanted = section.close();
+    if wanted {
+        // SAFETY: Preemption is off; the caller comes again.
+        unsafe { sys::gs_sys_unwant() };
+    }
+    percpu::preempt_enable();
     queue::arm(cpu, arm, true);
     wanted
 }
@@ -117,18 +254,15 @@ extern "C" fn gs_rs_serve(_cpu: u32) {
         // The section that was interrupted closes later, and looks again.
         return;
     }
+    // SAFETY: Preemption is off.
+    unsafe { sys::gs_sys_unwant() };
     // SAFETY: As above.
     if unsafe { sys::gs_sys_irqs_disabled() } {
         // SAFETY: irq_work may be queued in any context.
         unsafe { sys::gs_sys_kick() };
         return;
     }
-    loop {
-        // SAFETY: Preemption is off.
-        unsafe { sys::gs_sys_unwant() };
-        let Some((section, cpu)) = Section::open_cpu() else {
-            return;
-        };
+    while let Some((section, cpu)) = Section::open_cpu() {
         if !serve_in(section, cpu) {
             return;
         }
@@ -137,10 +271,11 @@ extern "C" fn gs_rs_serve(_cpu: u32) {
 
 /// In an interrupt: serves now, or asks the section that was interrupted to.
 fn serve_or_want() {
+    // SAFETY: What was wanted before is served now; what an interrupt wants meanwhile is looked at
+    // when the section has closed. It may have been asked of a section that has just closed and
+    // not come to it yet, or of one that is still open, which is asked again below.
+    unsafe { sys::gs_sys_unwant() };
     while let Some((section, cpu)) = Section::open_cpu() {
-        // SAFETY: What was wanted before is served now; what an interrupt wants meanwhile is
-        // looked at when the section has closed.
-        unsafe { sys::gs_sys_unwant() };
         if !serve_in(section, cpu) {
             return;
         }
@@ -157,14 +292,19 @@ extern "C" fn gs_rs_ipi(_arg: *mut kernel::ffi::c_void) {
 
 /// The irq_work of this CPU.
 #[no_mangle]
-extern "C" fn gs_rs_kick(_cpu: u32) {
+extern "C" fn gs_rs_kick(id: u32) {
     if STOPPING.load(Relaxed) {
         return;
     }
     crate::cache::core::retire_left();
+    crate::cache::children::send_workers();
     if service::attention_wanted() {
         // SAFETY: An irq_work handler may queue work.
         unsafe { sys::gs_sys_attend_queue() };
+    }
+    if Cpu::get(id).heads.wanted() {
+        // SAFETY: As above.
+        unsafe { sys::gs_sys_heads_queue() };
     }
     serve_or_want();
 }
@@ -181,7 +321,10 @@ extern "C" fn gs_rs_seal_timer(id: u32) {
     if unsafe { sys::gs_sys_this_cpu() } != id {
         // Its CPU died, when everything open there was sealed. It may be back by now.
         if cpu.online() {
-            queue::arm(cpu, TIMER, true);
+            queue::arm(cpu, TIMER | POLL, true);
+        } else {
+            // What is sealed there has nobody else to wait for it.
+            ring(cpu);
         }
         return;
     }
@@ -205,11 +348,15 @@ extern "C" fn gs_rs_bell(id: u32) {
 #[no_mangle]
 extern "C" fn gs_rs_reclaim(id: u32) {
     let cpu = Cpu::get(id);
-    let mut turns = {
+    let (mut turns, batches) = {
         let (section, _) = Section::open_task();
         let sealed = cpu.sealed.lock(&section);
-        sealed.len()
+        // SAFETY: The queue is on the list, whose lock is held.
+        (sealed.len(), sum(&sealed, |q| unsafe { Queue::len(q) }))
     };
+    if pressure::too_many(batches) {
+        pressure::hurry(&mut Cookie::now());
+    }
     let mut unripe = false;
     while turns > 0 {
         turns -= 1;
@@ -232,12 +379,12 @@ extern "C" fn gs_rs_reclaim(id: u32) {
                         handed = core;
                     }
                 } else {
-                    let batch = Queue::pop_ripe(q, &mut sealed);
+                    let (batches, _) = Queue::pop_ripe_many(q, &mut sealed, queue::CLAIM_MOST);
                     // More of the same queue may be ripe.
-                    turns += (*q).sealed_link.is_linked() as usize;
+                    turns += usize::from((*q).sealed_link.is_linked());
                     let domain = (*q).domain();
                     claimed = Some(queue::Claimed {
-                        batch,
+                        batches,
                         domain,
                         claim: (*domain).claim(),
                     });
@@ -254,21 +401,35 @@ extern "C" fn gs_rs_reclaim(id: u32) {
         // SAFETY: Process context.
         unsafe { sys::gs_sys_cond_resched() };
     }
-    if unripe {
+    // A timer that is armed looks for them, or rings if it cannot.
+    if unripe && !cpu.timer_armed.load(Relaxed) {
         ring(cpu);
     }
 }
 
-/// Gives a claimed batch's objects back, and ends the claim. Process context.
+/// Gives the objects of claimed batches back, and ends the claim. Process context.
 pub(crate) fn reclaim(c: queue::Claimed) {
     // SAFETY: The claim keeps the domain, and the batch is the claim's.
     unsafe {
-        match Core::of_domain(c.domain) {
-            Some(core) => service::reclaim_batch(&*core, c.batch),
-            None => foreign::reclaim_batch(&*c.domain, c.batch),
+        let mut batch = c.batches;
+        while !batch.is_null() {
+            let next = core::mem::replace(&mut (*batch).next, null_mut());
+            trace::reclaim(&*c.domain, (*batch).len());
+            match Core::of_domain(c.domain) {
+                Some(core) => service::reclaim_batch(&*core, batch),
+                None => foreign::reclaim_batch(&*c.domain, batch),
+            }
+            sys::gs_sys_cond_resched();
+            batch = next;
         }
         (*c.domain).unclaim(c.claim);
     }
+}
+
+/// The seal time has been changed: no batch stays open for as long as it was. Process context.
+#[no_mangle]
+extern "C" fn gs_rs_seal_all() {
+    request::all_cpus(request::Ask::SealAll);
 }
 
 /// A CPU is gone for good: acts for it.

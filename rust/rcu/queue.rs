@@ -11,10 +11,12 @@ use super::cookie::Cookie;
 use super::domain::Domain;
 use super::epoch::Claim;
 use super::sheaf::Sheaf;
+use crate::cache::home;
 use crate::inject;
 use crate::list::Link;
 use crate::percpu::{self, Counter, Cpu, SealedList, Section};
 use crate::sys;
+use crate::trace;
 use crate::word::full_barrier;
 use core::cell::UnsafeCell;
 use core::ptr::null_mut;
@@ -36,13 +38,20 @@ pub(crate) fn null_batch() -> *mut Batch {
     NULL_BATCH.0.get()
 }
 
-/// Allocates an empty batch with room for `cap` objects, or null.
+/// Allocates an empty sheaf with room for `cap` objects, or null.
 ///
 /// Context: as `gfp` allows; never in NMI or with interrupts off by a free function.
 pub(crate) fn new_batch(cap: u32, gfp: sys::Gfp) -> *mut Batch {
     if inject::fails(inject::Point::Sheaf) {
         return null_mut();
     }
+    allocate_batch(cap, gfp)
+}
+
+/// Allocates an empty batch with room for `cap` objects, or null.
+///
+/// Context: as for [`new_batch`].
+pub(crate) fn allocate_batch(cap: u32, gfp: sys::Gfp) -> *mut Batch {
     // SAFETY: The memory is of the size that `init` asks for, or null.
     unsafe {
         let p = sys::gs_sys_kmalloc(Batch::bytes(cap), gfp);
@@ -87,9 +96,12 @@ pub(crate) struct Queue {
     pub(crate) seals: Counter,
 }
 
-/// A batch that was claimed, with its claim.
+/// Most batches that are claimed at a time.
+pub(crate) const CLAIM_MOST: usize = 32;
+
+/// Batches that were claimed, linked by `next`, with their claim.
 pub(crate) struct Claimed {
-    pub(crate) batch: *mut Batch,
+    pub(crate) batches: *mut Batch,
     pub(crate) domain: *const Domain,
     pub(crate) claim: Claim,
 }
@@ -115,23 +127,23 @@ impl Queue {
         self.domain
     }
 
-    /// Appends an object where the batch is neither empty nor about to be full.
+    /// Appends an object where this CPU's batch is neither empty nor about to be full.
     ///
     /// # Safety
     ///
-    /// `this` must be this CPU's, its section open.
+    /// `place` is a queue in a per-CPU area, and this CPU's section is open.
     #[inline(always)]
-    pub(crate) unsafe fn push_more(this: *mut Self, obj: *mut u8) -> bool {
+    pub(crate) unsafe fn push_more(place: *mut Self, section: &Section, obj: *mut u8) -> bool {
         // SAFETY: The open batch belongs to the section.
         unsafe {
-            if !Batch::push_more((*this).open, obj) {
+            if !Batch::push_more(section.load(&raw mut (*place).open), obj) {
                 return false;
             }
             // A batch is published when it is sealed, which is in a later section: its objects
             // have all been counted by then, so that 'idle' is never seen too early.
-            (*this).queued.add(1);
-            true
+            section.count(&raw mut (*place).queued);
         }
+        true
     }
 
     /// Appends an object to an open batch that has room; returns what is to be armed.
@@ -173,6 +185,7 @@ impl Queue {
     ///
     /// `this` must be a queue of `cpu`, whose section is open (or which is offline).
     pub(crate) unsafe fn seal(this: *mut Self, cpu: &Cpu, section: &Section, spin: bool) -> usize {
+        let begins;
         // SAFETY: The open batch belongs to the section, the sealed ones to the lock.
         unsafe {
             let batch = (*this).open;
@@ -183,14 +196,19 @@ impl Queue {
                 return 0;
             };
             // Taken after the last object went in, on the CPU that all of them were added on.
-            (*this).fifo.seal(batch, Cookie::now());
+            let cookie = Cookie::now();
+            (*this).fifo.seal(batch, cookie);
+            begins = (*cpu.eras.get()).note(cookie, (*this).opened);
+            let now = sys::gs_sys_jiffies() as usize;
+            trace::seal(&*(*this).domain, cpu.id, (*batch).len(), (*this).age(now));
             if !(*this).sealed_link.is_linked() {
                 sealed.push_back(this);
             }
             (*this).open = null_batch();
             (*this).seals.add(1);
         }
-        percpu::BELL
+        // The doorbell that rings already may be too early for the first batch of an era.
+        percpu::BELL | percpu::POLL | if begins { percpu::PERIOD } else { 0 }
     }
 
     /// Jiffies since the open batch got its first object.
@@ -214,12 +232,30 @@ impl Queue {
         unsafe { (*this).fifo.ripe(Cookie::poll) }
     }
 
+    /// Takes the oldest sealed batch if it is ripe, or null, for allocations of the queue's CPU.
+    /// What is of other nodes has gone home: few objects may be left in it, or none.
+    ///
+    /// # Safety
+    ///
+    /// `sealed` must be the list, and the lock, of the queue's CPU, whose section is open.
+    pub(crate) unsafe fn pop_ripe(this: *mut Self, sealed: &mut SealedList) -> *mut Batch {
+        // SAFETY: By the function's requirements; what was popped is the caller's.
+        unsafe {
+            let batch = Self::pop_oldest(this, sealed);
+            if !batch.is_null() {
+                let sent = home::keep_local_of((*this).domain, batch);
+                (*this).done.add(u64::from(sent));
+            }
+            batch
+        }
+    }
+
     /// Takes the oldest sealed batch if it is ripe, or null.
     ///
     /// # Safety
     ///
     /// `sealed` must be the list, and the lock, of the queue's CPU.
-    pub(crate) unsafe fn pop_ripe(this: *mut Self, sealed: &mut SealedList) -> *mut Batch {
+    unsafe fn pop_oldest(this: *mut Self, sealed: &mut SealedList) -> *mut Batch {
         // SAFETY: The lock is held.
         unsafe {
             if !Self::ripe(this) {
@@ -233,23 +269,104 @@ impl Queue {
         }
     }
 
-    /// Claims the oldest sealed batch of a queue of `cpu` if it is ripe.
+    /// Number of sealed batches.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::ripe`].
+    pub(crate) unsafe fn len(this: *mut Self) -> usize {
+        // SAFETY: By the function's requirement.
+        unsafe { (*this).fifo.len() }
+    }
+
+    /// How many of them are ripe.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::ripe`].
+    pub(crate) unsafe fn count_ripe(this: *mut Self) -> usize {
+        // SAFETY: By the function's requirement.
+        unsafe { (*this).fifo.count_ripe(Cookie::poll) }
+    }
+
+    /// The cookie of the oldest sealed batch.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::ripe`].
+    pub(crate) unsafe fn oldest(this: *mut Self) -> Option<Cookie> {
+        // SAFETY: By the function's requirement.
+        unsafe { (*this).fifo.oldest() }
+    }
+
+    /// Number of sealed batches of a queue of `cpu`.
     ///
     /// Context: Process context.
     ///
     /// # Safety
     ///
     /// `this` must be a queue of `cpu` and valid.
-    pub(crate) unsafe fn claim_ripe(this: *mut Self, cpu: &Cpu) -> Option<Claimed> {
+    pub(crate) unsafe fn sealed(this: *mut Self, cpu: &Cpu) -> usize {
+        let (section, _) = Section::open_task();
+        let _sealed = cpu.sealed.lock(&section);
+        // SAFETY: The lock is held.
+        unsafe { (*this).fifo.len() }
+    }
+
+    /// Takes the oldest sealed batches that are ripe, at most `limit`, linked by `next`; and how
+    /// many they are.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::pop_ripe`].
+    pub(crate) unsafe fn pop_ripe_many(
+        this: *mut Self,
+        sealed: &mut SealedList,
+        limit: usize,
+    ) -> (*mut Batch, usize) {
+        let (mut first, mut n) = (null_mut::<Batch>(), 0);
+        let mut link = &raw mut first;
+        // SAFETY: By the function's requirements; batches that were popped are the caller's. An
+        // empty queue is off the list, and not to be taken off again.
+        unsafe {
+            while n < limit && !(*this).fifo.is_empty() {
+                let batch = Self::pop_oldest(this, sealed);
+                if batch.is_null() {
+                    break;
+                }
+                *link = batch;
+                link = &raw mut (*batch).next;
+                n += 1;
+            }
+        }
+        (first, n)
+    }
+
+    /// Claims the oldest sealed batches of a queue of `cpu` that are ripe, at most `limit`; and
+    /// how many they are. The lock, which others want, is taken once for many of them.
+    ///
+    /// Context: Process context.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be a queue of `cpu` and valid.
+    pub(crate) unsafe fn claim_ripe(
+        this: *mut Self,
+        cpu: &Cpu,
+        limit: usize,
+    ) -> Option<(Claimed, usize)> {
         let (section, _) = Section::open_task();
         let mut sealed = cpu.sealed.lock(&section);
         // SAFETY: The lock is held; the domain lives as long as its queue.
         unsafe {
-            let batch = Self::pop_ripe(this, &mut sealed);
-            (!batch.is_null()).then(|| Claimed {
-                batch,
-                domain: (*this).domain,
-                claim: (*(*this).domain).claim(),
+            let (batches, n) = Self::pop_ripe_many(this, &mut sealed, limit.min(CLAIM_MOST));
+            (n != 0).then(|| {
+                let claimed = Claimed {
+                    batches,
+                    domain: (*this).domain,
+                    claim: (*(*this).domain).claim(),
+                };
+                (claimed, n)
             })
         }
     }
@@ -275,22 +392,30 @@ pub(crate) fn arm(cpu: &Cpu, arm: usize, spin: bool) {
         // `doorbell::bell`, which clears 'armed' before the list is read.
         full_barrier();
     }
-    let timer = arm & percpu::TIMER != 0 && !cpu.timer_armed.load(Relaxed);
+    let timer = arm & (percpu::TIMER | percpu::POLL) != 0 && !cpu.timer_armed.load(Relaxed);
     let bell = arm & percpu::BELL != 0 && !cpu.bell_armed.load(Relaxed);
+    let period = arm & percpu::PERIOD != 0 && !bell;
     if !spin {
-        if timer || bell {
+        if timer || bell || period {
             cpu.todo.fetch_or(arm);
             // SAFETY: irq_work may be queued in any context.
             unsafe { sys::gs_sys_kick() };
         }
         return;
     }
-    // 'timer_armed' needs no barrier: the timer runs on the CPU whose open list it looks at.
+    // 'timer_armed' needs no barrier: the timer runs on the CPU whose open list it looks at. The
+    // exchange pairs with itself: one of those who come at once arms it.
     if timer && !cpu.timer_armed.xchg(true, Full) {
         // SAFETY: The caller may take the timer base's lock.
-        unsafe { sys::gs_sys_timer_arm(cpu.id, super::doorbell::seal_jiffies()) };
+        unsafe { sys::gs_sys_timer_arm(cpu.id, super::doorbell::delay(cpu, arm)) };
     }
     if bell {
         super::doorbell::ring(cpu);
+    }
+    if period {
+        super::doorbell::start_period();
+    }
+    if arm & percpu::WORK != 0 {
+        super::doorbell::call_worker(cpu);
     }
 }

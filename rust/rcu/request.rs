@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Requests to every CPU, each of which is acknowledged.
+//! Requests to every CPU, or those that use a cache, each of which is acknowledged.
 //!
 //! An interprocessor interrupt that meets a busy section has done nothing yet; the section does it
 //! when it closes. So whoever asks waits not for the interrupt but for the acknowledgement. For a
@@ -13,6 +13,7 @@ use crate::list::{Link, List};
 use crate::lock::{Class, GlobalMutex, RawLock};
 use crate::percpu::{Cpu, Section};
 use crate::sys;
+use crate::word::full_barrier;
 use core::mem::offset_of;
 use kernel::sync::atomic::{Acquire, Atomic, Full, Relaxed, Release};
 
@@ -25,6 +26,8 @@ pub(crate) enum Ask {
     Seal(*const Core),
     /// Hand over all sheaves of one cache, and seal its open batch.
     Detach(*const Core),
+    /// Take down what is in open batches: [`crate::percpu::Seen`].
+    Look,
     /// Add up the objects in the sheaves of one cache.
     Count(*const Core, *const Atomic<u64>),
 }
@@ -71,7 +74,7 @@ pub(crate) fn serve(section: &Section, cpu: &'static Cpu) -> usize {
             }
         }
     }
-    // Pairs with the acquire in `all_cpus`.
+    // Pairs with the acquire in `wait_ack`.
     cpu.acked.store(newest, Release);
     arm
 }
@@ -86,6 +89,10 @@ fn act(ask: Ask, section: &Section, cpu: &'static Cpu) -> usize {
                 Queue::seal(q, cpu, section, true)
             }
             Ask::Detach(core) => (*core).detach(section, cpu),
+            Ask::Look => {
+                doorbell::look_open(section, cpu);
+                0
+            }
             Ask::Count(core, sum) => {
                 (*sum).fetch_add((*(*core).on_cpu(cpu.id)).cached(), Relaxed);
                 0
@@ -98,6 +105,28 @@ fn act(ask: Ask, section: &Section, cpu: &'static Cpu) -> usize {
 ///
 /// Context: Process context, without the CPU hotplug lock. May sleep.
 pub(crate) fn all_cpus(ask: Ask) {
+    post(ask, None)
+}
+
+/// The same of those CPUs that may have something of `core`: of a cache that nobody uses, none.
+///
+/// A CPU that begins to use the cache meanwhile sees what was changed before this call, or is
+/// asked: it first notes that it does and then looks, with a barrier between as there is here.
+///
+/// Context: as for [`all_cpus`].
+pub(crate) fn users(core: &Core, ask: Ask) {
+    // Pairs with the barrier in `Core::note_use`.
+    full_barrier();
+    let mut users = Cpu::possible().filter(|cpu| core.is_used_on(cpu.id));
+    match (users.next(), users.next()) {
+        (None, _) => {}
+        (only, None) => post(ask, only),
+        _ => post(ask, None),
+    }
+}
+
+/// Has `only`, or every CPU, do `ask`.
+fn post(ask: Ask, only: Option<&'static Cpu>) {
     let mut request = Request {
         link: Link::new(),
         number: 0,
@@ -115,9 +144,15 @@ pub(crate) fn all_cpus(ask: Ask) {
         unsafe { list.push_back(&mut request) };
         request.number
     };
-    // SAFETY: Process context, interrupts on.
-    unsafe { sys::gs_sys_ipi_all() };
-    for cpu in Cpu::possible() {
+    match only {
+        // SAFETY: Process context, interrupts on, and the CPU stays online.
+        Some(cpu) if cpu.online() => unsafe { sys::gs_sys_ipi(cpu.id) },
+        Some(_) => {}
+        // SAFETY: As above.
+        None => unsafe { sys::gs_sys_ipi_all() },
+    }
+    let asked = |cpu: &&'static Cpu| only.is_none_or(|only| only.id == cpu.id);
+    for cpu in Cpu::possible().filter(asked) {
         if cpu.online() {
             wait_ack(cpu, number);
         } else {

@@ -48,6 +48,16 @@ impl Word {
         self.atomic().load(Relaxed)
     }
 
+    /// Reads the word, before whatever follows.
+    pub fn load_acquire(&self) -> usize {
+        self.atomic().load(Acquire)
+    }
+
+    /// Writes the word, after whatever came before.
+    pub fn store_release(&self, v: usize) {
+        self.atomic().store(v, Release)
+    }
+
     /// Replaces the word, fully ordered.
     pub fn swap(&self, v: usize) -> usize {
         self.full(|a| a.swap(v, AcqRel))

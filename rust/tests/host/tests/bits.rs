@@ -118,7 +118,16 @@ impl Slab {
                 let n = bits::take(&self.free, *limit, |i| got.push(i));
                 let mut expected = self.those(Free);
                 expected.truncate(*limit);
-                assert_eq!(got, expected, "the lowest ones, in order");
+                for pair in got.windows(2) {
+                    let same_word = pair[0] / BITS == pair[1] / BITS;
+                    assert_eq!(
+                        pair[0] > pair[1],
+                        same_word,
+                        "each word from its top: {got:?}"
+                    );
+                }
+                got.sort();
+                assert_eq!(got, expected, "the lowest ones");
                 assert_eq!(n, got.len());
                 got.into_iter().for_each(|i| self.model[i] = InUse);
             }
@@ -132,6 +141,7 @@ impl Slab {
             Op::Collect => {
                 let mut got = Vec::new();
                 let n = bits::drain(&self.wait, |i| got.push(i));
+                got.sort();
                 assert_eq!(got, self.those(Wait));
                 assert_eq!(n, got.len());
                 got.into_iter().for_each(|i| self.set(i, Free));
