@@ -243,6 +243,31 @@ static const struct kernel_param_ops leave_ops = { .set = leave_set };
 module_param_cb(leave, &leave_ops, NULL, 0200);
 MODULE_PARM_DESC(leave, "Defer frees on this CPU and take it offline");
 
+/* Many objects for a moment, so that the cache has memory to spare. */
+static int spare_set(const char *val, const struct kernel_param *kp)
+{
+	unsigned int nr, i;
+	struct gs_item **items;
+	int ret = kstrtouint(val, 0, &nr);
+
+	if (ret)
+		return ret;
+	items = kvcalloc(nr, sizeof(*items), GFP_KERNEL);
+	if (!items)
+		return -ENOMEM;
+	for (i = 0; i < nr; i++)
+		items[i] = gs_item_new(GFP_KERNEL);
+	for (i = 0; i < nr; i++)
+		if (items[i])
+			gs_item_free(items[i]);
+	kvfree(items);
+	return 0;
+}
+
+static const struct kernel_param_ops spare_ops = { .set = spare_set };
+module_param_cb(spare, &spare_ops, NULL, 0200);
+MODULE_PARM_DESC(spare, "Allocate and free that many objects");
+
 static void gs_churn_stop(void)
 {
 	unsigned int i;

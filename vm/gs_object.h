@@ -8,5 +8,6 @@
 
 void gs_object_free(void *obj);
 void gs_object_free_rcu(void *obj);
+void gs_object_drop_rcu(void *obj, void (*dtor)(void *obj));
 
 #endif /* _GS_OBJECT_H */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A module that goes with its frees pending: it queues them all when it is
- * unloaded, then destroys its caches at once or, with forget=1, just leaves.
+ * unloaded, under a reader that it lets go at the last moment, then destroys its
+ * caches at once or, with forget=1, just leaves.
  */
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -115,10 +116,13 @@ module_init(gs_pending_init);
 static void __exit gs_pending_exit(void)
 {
 	u64 pending[2];
+	int held = gs_witness_enter();
 
 	gs_free_all();
 	pending[0] = gs_frees_pending(with_dtor);
 	pending[1] = gs_frees_pending(plain);
+	if (!held)
+		gs_witness_leave();
 	if (!forget) {
 		int ret[2];
 

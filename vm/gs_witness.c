@@ -3,9 +3,10 @@
  * A witness: outlives the modules that are tested and uses none of them.
  *
  * It counts the destructors that others report, which are all that is left of
- * a module that has gone, and it holds an RCU reader under which it gives
- * pointers to gs_kvfree_rcu(), so that they are pending for as long as it says
- * even while graceslab is unloaded.
+ * a module that has gone, and it holds an RCU reader, under which what others
+ * free stays pending. For a script it also gives pointers to gs_kvfree_rcu()
+ * under one, which are pending until the script says so even while graceslab is
+ * unloaded.
  */
 #include <linux/completion.h>
 #include <linux/delay.h>
@@ -51,20 +52,22 @@ static const struct kernel_param_ops dtors_ops = {
 module_param_cb(dtors, &dtors_ops, NULL, 0644);
 MODULE_PARM_DESC(dtors, "Destructors that were reported");
 
-/* reader: writing N holds one for N ms; reading says whether it is inside. */
+/* The reader. One that is forgotten leaves before RCU complains of it. */
+
+#define GS_READER_MOST_S	15
 
 static struct task_struct *reader;
 static DECLARE_COMPLETION(entered);
-static bool inside;
+static bool inside, leave;
 
-static int gs_reader_main(void *arg)
+static int gs_reader_main(void *unused)
 {
-	u64 end = ktime_get_ns() + (unsigned long)arg * NSEC_PER_MSEC;
+	u64 end = ktime_get_ns() + GS_READER_MOST_S * NSEC_PER_SEC;
 
 	rcu_read_lock();
 	WRITE_ONCE(inside, true);
 	complete(&entered);
-	while (ktime_get_ns() < end)
+	while (!READ_ONCE(leave) && ktime_get_ns() < end)
 		cpu_relax();
 	WRITE_ONCE(inside, false);
 	rcu_read_unlock();
@@ -74,12 +77,38 @@ static int gs_reader_main(void *arg)
 	return 0;
 }
 
-static void gs_reader_end(void)
+void gs_witness_leave(void)
 {
+	WRITE_ONCE(leave, true);
 	if (reader)
 		kthread_stop(reader);
 	reader = NULL;
 }
+EXPORT_SYMBOL_GPL(gs_witness_leave);
+
+int gs_witness_enter(void)
+{
+	struct task_struct *task;
+
+	gs_witness_leave();
+	reinit_completion(&entered);
+	WRITE_ONCE(leave, false);
+	task = kthread_create(gs_reader_main, NULL, "gs_witness");
+	if (IS_ERR(task))
+		return PTR_ERR(task);
+	reader = task;
+	/* Not where those run that this reader holds up. */
+	kthread_bind(reader, cpumask_last(cpu_online_mask));
+	wake_up_process(reader);
+	wait_for_completion(&entered);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(gs_witness_enter);
+
+/*
+ * reader: writing 1 holds one and queues pointers under it, 0 lets it go;
+ * reading says whether it is inside.
+ */
 
 static int gs_queue_pointers(void)
 {
@@ -96,24 +125,17 @@ static int gs_queue_pointers(void)
 
 static int reader_set(const char *val, const struct kernel_param *kp)
 {
-	unsigned long ms;
-	int ret = kstrtoul(val, 0, &ms);
+	bool hold;
+	int ret = kstrtobool(val, &hold);
 
 	if (ret)
 		return ret;
-	gs_reader_end();
-	reinit_completion(&entered);
-	reader = kthread_create(gs_reader_main, (void *)ms, "gs_witness");
-	if (IS_ERR(reader)) {
-		ret = PTR_ERR(reader);
-		reader = NULL;
-		return ret;
+	if (!hold) {
+		gs_witness_leave();
+		return 0;
 	}
-	/* Not where those run that this reader holds up. */
-	kthread_bind(reader, cpumask_last(cpu_online_mask));
-	wake_up_process(reader);
-	wait_for_completion(&entered);
-	return gs_queue_pointers();
+	ret = gs_witness_enter();
+	return ret ?: gs_queue_pointers();
 }
 
 static int reader_get(char *buf, const struct kernel_param *kp)
@@ -126,7 +148,7 @@ static const struct kernel_param_ops reader_ops = {
 	.get = reader_get,
 };
 module_param_cb(reader, &reader_ops, NULL, 0644);
-MODULE_PARM_DESC(reader, "Hold a reader for so many ms, and queue pointers under it");
+MODULE_PARM_DESC(reader, "Hold a reader, and queue pointers under it");
 
 static int __init gs_witness_init(void)
 {
@@ -136,7 +158,7 @@ module_init(gs_witness_init);
 
 static void __exit gs_witness_exit(void)
 {
-	gs_reader_end();
+	gs_witness_leave();
 }
 module_exit(gs_witness_exit);
 

@@ -82,6 +82,8 @@ static const struct gs_kind {
 	{ "dtor_consistency", 200, GS_CONSISTENCY, true, true },
 	{ "typesafe", 64, GS_TYPESAFE_BY_RCU, true, false },
 	{ "large", 3000, GS_CONSISTENCY, true, false },
+	{ "debug", 64, GS_CONSISTENCY | GS_RED_ZONE | GS_STORE_USER, true, true },
+	{ "poison", 64, GS_CONSISTENCY | GS_POISON, false, false },
 };
 
 struct gs_object {
@@ -193,7 +195,7 @@ static int gs_place(struct gs_probe *probe)
 	ret = register_kprobe(&probe->kp);
 	probe->placed = !ret;
 	if (ret)
-		pr_info("gs_nmi: no probe at %s: %d\n", probe->name, ret);
+		pr_info("gs_reentry: no probe at %s: %d\n", probe->name, ret);
 	return ret;
 }
 
@@ -219,7 +221,7 @@ static int gs_place_all(void)
 			return ret;
 		placed++;
 	}
-	pr_info("gs_nmi: probes at %u entries of the section\n", placed);
+	pr_info("gs_reentry: probes at %u entries of the section\n", placed);
 	for (i = 0; i < ARRAY_SIZE(symbols); i++) {
 		probe = &probes[nr_entries + i];
 		strscpy(probe->name, symbols[i], sizeof(probe->name));
@@ -275,6 +277,62 @@ static void gs_use_pointers(void)
 	}
 }
 
+/* Every way to give a pointer away, of ours and of others. */
+static void gs_give_by(unsigned int how, void *p)
+{
+	/* Ours keep who owns them in the first word; so heads come later. */
+	const size_t head = 16;
+
+	switch (how) {
+	case 0:
+		if (gs_try_kvfree_rcu(p, GFP_KERNEL))
+			atomic_long_inc(&surprises);
+		break;
+	case 1:
+		gs_kvfree_rcu_at(p, head);
+		break;
+	case 2:
+		gs_kfree_rcu_nolock_at(p, head);
+		break;
+	default:
+		gs_kvfree_rcu_defer(p);
+	}
+}
+
+static void gs_use_heads(void)
+{
+	unsigned int how;
+
+	for (how = 0; how < 4; how++) {
+		struct gs_object *obj = gs_new(GFP_KERNEL);
+		void *p = kmalloc(100, GFP_KERNEL);
+
+		if (obj) {
+			gs_give(obj);
+			gs_give_by(how, obj);
+		}
+		if (p) {
+			atomic_long_inc(&pointers);
+			gs_give_by(how, p);
+		}
+	}
+}
+
+static void gs_use_sheaf(void)
+{
+	struct gs_sheaf *sheaf = gs_sheaf_prefill(cache, GFP_KERNEL, 4);
+	struct gs_object *obj;
+
+	if (!sheaf)
+		return;
+	obj = gs_sheaf_alloc(cache, sheaf);
+	if (obj) {
+		gs_take(obj);
+		gs_free(obj);
+	}
+	gs_sheaf_return(cache, GFP_KERNEL, sheaf);
+}
+
 static void gs_use_singles(struct gs_object **objs, unsigned int round)
 {
 	unsigned long flags;
@@ -309,8 +367,10 @@ static void gs_use_singles(struct gs_object **objs, unsigned int round)
 			gs_give(objs[i]);
 			if (i % 2)
 				gs_object_free(objs[i]);
-			else
+			else if (i % 4)
 				gs_object_free_rcu(objs[i]);
+			else
+				gs_object_drop_rcu(objs[i], gs_object_dtor);
 			break;
 		default:
 			gs_free_rcu(objs[i]);
@@ -351,7 +411,7 @@ static void gs_use_another(unsigned int cpu, bool leak)
 	void *obj[8];
 	int i;
 
-	snprintf(name, sizeof(name), "gs_nmi_other%u", cpu);
+	snprintf(name, sizeof(name), "gs_reentry_other%u", cpu);
 	other = gs_cache_create(name, 48, NULL, 0);
 	if (IS_ERR(other))
 		return;
@@ -382,6 +442,9 @@ static int gs_user_main(void *done)
 		gs_use_zeroed();
 		gs_use_pointers();
 		gs_restock(side);
+		gs_use_heads();
+		gs_restock(side);
+		gs_use_sheaf();
 		switch (round % 8) {
 		case 1:
 			gs_cache_barrier(cache);
@@ -468,7 +531,7 @@ static int gs_run(int (*fn)(void *done), const struct cpumask *cpus)
 	if (!users)
 		return -ENOMEM;
 	for_each_cpu(cpu, cpus) {
-		users[cpu] = kthread_create(fn, &done, "gs_nmi/%u", cpu);
+		users[cpu] = kthread_create(fn, &done, "gs_reentry/%u", cpu);
 		if (IS_ERR(users[cpu])) {
 			ret = PTR_ERR(users[cpu]);
 			users[cpu] = NULL;
@@ -492,7 +555,7 @@ static int gs_run(int (*fn)(void *done), const struct cpumask *cpus)
 #define GS_CHECK(cond, fmt, ...)					\
 	do {								\
 		if (!(cond)) {						\
-			pr_err("gs_nmi: %s: FAIL: " fmt "\n", kind->name, \
+			pr_err("gs_reentry: %s: FAIL: " fmt "\n", kind->name, \
 			       ##__VA_ARGS__);				\
 			ret = -EIO;					\
 		}							\
@@ -557,7 +620,7 @@ static int gs_account(void)
 	GS_CHECK(frees && frees_rcu && allocs, "the probes did nothing");
 	destroyed = gs_cache_destroy(cache);
 	GS_CHECK(!destroyed, "destroy returned %d", destroyed);
-	pr_info("gs_nmi: %s: in probes %lu freed, %lu deferred, %lu allocated, %lu times nothing; %llu by the bits\n",
+	pr_info("gs_reentry: %s: in probes %lu freed, %lu deferred, %lu allocated, %lu times nothing; %llu by the bits\n",
 		kind->name, frees, frees_rcu, allocs, empty, stats.frees_bits);
 	return ret;
 }
@@ -576,7 +639,7 @@ static int gs_run_kind(void)
 	atomic_long_set(&surprises, 0);
 	for (i = 0; i < nr_probes; i++)
 		atomic_set(&probes[i].now, 0);
-	cache = gs_cache_create("gs_nmi", kind->size, &args, kind->flags);
+	cache = gs_cache_create("gs_reentry", kind->size, &args, kind->flags);
 	if (IS_ERR(cache))
 		return PTR_ERR(cache);
 	ret = gs_run(gs_user_main, cpu_online_mask);
@@ -595,14 +658,14 @@ static void gs_report(void)
 		const struct gs_probe *probe = &probes[i];
 
 		if (probe->placed)
-			pr_info("gs_nmi: %s %s: %d hits, acted %d times, missed %lu\n",
+			pr_info("gs_reentry: %s %s: %d hits, acted %d times, missed %lu\n",
 				probe->entry ? "entry" : "symbol", probe->name,
 				atomic_read(&probe->hits),
 				atomic_read(&probe->acted), probe->kp.nmissed);
 	}
 }
 
-static int __init gs_nmi_init(void)
+static int __init gs_reentry_init(void)
 {
 	unsigned int i;
 	int ret;
@@ -618,16 +681,16 @@ static int __init gs_nmi_init(void)
 	gs_report();
 	kvfree(probes);
 	gs_barrier();
-	pr_info("gs_nmi: %s; %ld pointers were given\n", ret ? "FAIL" : "ok",
+	pr_info("gs_reentry: %s; %ld pointers were given\n", ret ? "FAIL" : "ok",
 		atomic_long_read(&pointers));
 	return ret;
 }
-module_init(gs_nmi_init);
+module_init(gs_reentry_init);
 
-static void __exit gs_nmi_exit(void)
+static void __exit gs_reentry_exit(void)
 {
 }
-module_exit(gs_nmi_exit);
+module_exit(gs_reentry_exit);
 
 MODULE_DESCRIPTION("Uses a cache from probes inside of its sections");
 MODULE_LICENSE("GPL");
