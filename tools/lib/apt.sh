@@ -241,3 +241,26 @@ with_both() {
 		as_root env DEBIAN_FRONTEND=noninteractive apt-get -q "${o[@]}" \
 			install -y --no-install-recommends -t "$suite" "$@"
 }
+
+# python_env PACKAGE VERSION [NEEDS...] - PACKAGE of the Python index in an
+# environment of its own in the cache, after the packages that it NEEDS; its
+# directory is in $python_env
+python_env() {
+	local package=$1 version=$2 dir=$cache/tools/$1-$2
+	shift 2
+
+	python_env=$dir
+	if [ -f "$dir/.complete" ] && [ -z "$(missing_packages "$@")" ]; then
+		return
+	fi
+	lock "$package"
+	install python3-venv "$@"
+	[ ! -f "$dir/.complete" ] || return 0
+	rm -rf "$dir"
+	/usr/bin/python3 -m venv "$dir" ||
+		die "could not make a Python environment in $dir: is python3-venv whole?"
+	step "$cache/logs/$package.log" "installing $package $version" \
+		"$dir/bin/pip" install --disable-pip-version-check "$package==$version" ||
+		die "pip could not install $package $version: see $cache/logs/$package.log; is the package index reachable?"
+	touch "$dir/.complete"
+}

@@ -2,16 +2,15 @@
 # shellcheck shell=bash
 #
 # Configuring and building one kernel in the cache. The directory's name holds
-# what was asked for (series, configuration, fragment; the checkout too where
-# it is linked in); its stamp holds what it was built from, and is written
-# last, so that an interrupted build is continued.
+# what was asked for (series, configuration, fragment); its stamp holds what it
+# was built from, and is written last, so that an interrupted build is continued.
 
 build_dir() {
-	local config=$1 name linked=""
+	local config=$1 name flags
 	name=$(basename "$config" .config)
+	flags=$(header "$config" kcflags)
 
-	[ "$(header "$config" tree)" != linked ] || linked=$checkout
-	printf '%s\n' "$cache/build/$(source_key)-$name-$(key "$(fragment "$config")" "$linked")"
+	printf '%s\n' "$cache/build/$(source_key)-$name-$(key "$(fragment "$config")" "$(header "$config" tree)" ${flags:+"$flags"})"
 }
 
 build_source() {
@@ -23,10 +22,13 @@ build_source() {
 }
 
 kernel_make() {
-	local config=$1
+	local config=$1 cc=''
 	shift
+	# Where another checkout is linked in, all its files are new.
+	[ "$(header "$config" tree)" != linked ] || through_ccache "clang-$llvm"
 	make -C "$(build_source "$config")" O="$(build_dir "$config")" \
-		ARCH="$(header "$config" arch)" LLVM="-$llvm" -j"$(nproc)" "$@"
+		ARCH="$(header "$config" arch)" LLVM="-$llvm" ${cc:+"$cc"} KCFLAGS="$(header "$config" kcflags)" \
+		-j"$(nproc)" "$@"
 }
 
 # prepare - everything that a configuration step needs
@@ -46,8 +48,11 @@ configure() {
 	log=$cache/logs/$(basename "$dir")-config.log
 	asked=$dir/.graceslab-asked
 
-	[ "$(header "$config" tree)" != linked ] || link_source
 	mkdir -p "$dir"
+	if [ "$(header "$config" tree)" = linked ]; then
+		link_source
+		forget_other_checkout "$dir"
+	fi
 	fragment "$config" >"$asked.new"
 	if [ -f "$dir/.config" ] && cmp -s "$asked.new" "$asked" &&
 		[ -z "$(lost_symbols "$asked" "$dir/.config")" ]; then
@@ -89,6 +94,7 @@ build() {
 
 	! fresh "$config" "$dir" || return 0
 	prepare
+	[ "$(header "$config" tree)" != linked ] || hold_linked
 	lock "$(basename "$dir")"
 	! fresh "$config" "$dir" || return 0
 	rm -f "$dir/.graceslab-stamp"

@@ -23,13 +23,13 @@ die() {
 	exit 1
 }
 
-# lock NAME - hold NAME until this process ends; say so when that means waiting
-declare -A held
+# lock NAME - hold NAME until this process ends, for its children too; say so when
+# that means waiting
 lock() {
 	local file=$cache/locks/$1 fd
 
-	[ -z "${held[$1]:-}" ] || return 0
-	held[$1]=yes
+	[[ " ${GS_LOCKS_HELD:-} " != *" $1 "* ]] || return 0
+	export GS_LOCKS_HELD="${GS_LOCKS_HELD:-} $1"
 	mkdir -p "$cache/locks"
 	exec {fd}>>"$file"
 	if ! flock -n "$fd"; then

@@ -5,6 +5,8 @@
 #   # arch: NAME      the kernel's ARCH
 #   # base: NAME      another fragment that comes first; this one's lines win
 #   # tree: linked    build from the private copy with the checkout linked in
+#   # kcflags: FLAGS  more flags for clang
+#   # guest: OPTIONS  of tools/guest run, for every guest of this kernel
 
 configs() {
 	local f

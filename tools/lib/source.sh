@@ -70,10 +70,15 @@ source_version() {
 	make -s --no-print-directory -C "$(source_dir)" kernelversion
 }
 
-# linked_dir - where the private copy with the checkout linked in lives; one
-# for each checkout, so that two of them never test each other
+# linked_dir - where the private copy with a checkout linked in lives. One serves
+# all checkouts, in turn: the kernel's own objects are the same for them all.
+# Whoever builds or runs what was built from it holds hold_linked.
 linked_dir() {
-	printf '%s\n' "$cache/src/linked-$(source_key)-$(key "$checkout")"
+	printf '%s\n' "$cache/src/linked-$(source_key)"
+}
+
+hold_linked() {
+	lock "linked-$(source_key)"
 }
 
 source_key() {
@@ -88,8 +93,9 @@ key() {
 	printf '%s' "$*" | sha256sum | cut -c 1-10
 }
 
-# link_source - make the private copy: hard links for everything but the two
-# files that are changed, each of which is replaced, never edited in place
+# link_source - make the private copy, or let it point to this checkout: hard
+# links for everything but the two files that are changed, each of which is
+# replaced, never edited in place
 link_source() {
 	local from dir partial version
 	from=$(source_dir)
@@ -97,24 +103,43 @@ link_source() {
 	partial=$dir.partial
 	version=$(source_version)
 
-	lock "linked-$(source_key)-$(key "$checkout")"
-	[ "$(cat "$dir/.linked" 2>/dev/null)" != "$from $version" ] || return 0
-	say "linking $checkout into a copy of the kernel source"
-	rm -rf "$partial" "$dir"
-	mkdir -p "$(dirname "$dir")"
-	cp -al "$from" "$partial" 2>/dev/null || {
-		rm -rf "$partial"
-		cp -a --reflink=auto "$from" "$partial"
-	}
-	ln -s "$checkout" "$partial/lib/graceslab"
-	replace "$partial/lib/Kconfig" 'source "lib/graceslab/Kconfig"'
-	# shellcheck disable=SC2016
-	replace "$partial/lib/Makefile" 'obj-$(CONFIG_GRACESLAB) += graceslab/'
-	printf '%s' "$from $version" >"$partial/.linked"
-	mv "$partial" "$dir"
+	hold_linked
+	if [ "$(cat "$dir/.linked" 2>/dev/null)" != "$from $version" ]; then
+		say "making a copy of the kernel source for checkouts to be linked into"
+		rm -rf "$partial" "$dir"
+		mkdir -p "$(dirname "$dir")"
+		cp -al "$from" "$partial" 2>/dev/null || {
+			rm -rf "$partial"
+			cp -a --reflink=auto "$from" "$partial"
+		}
+		enter_option "$partial"
+		printf '%s' "$from $version" >"$partial/.linked"
+		mv "$partial" "$dir"
+	fi
+	ln -sfn "$checkout" "$dir/lib/graceslab"
 }
 
+# forget_other_checkout BUILD - remove what BUILD has of another checkout: its
+# objects may be younger than the sources of this one
+forget_other_checkout() {
+	local this
+	this="$checkout $(stat -c %d:%i "$checkout")"
+
+	[ "$(cat "$1/.graceslab-checkout" 2>/dev/null)" != "$this" ] || return 0
+	rm -rf "$1/lib/graceslab"
+	printf '%s' "$this" >"$1/.graceslab-checkout"
+}
+
+# enter_option TREE - make lib/graceslab an option of that kernel's configuration
+enter_option() {
+	replace "$1/lib/Kconfig" 'source "lib/graceslab/Kconfig"'
+	# shellcheck disable=SC2016
+	replace "$1/lib/Makefile" 'obj-$(CONFIG_GRACESLAB) += graceslab/'
+}
+
+# replace FILE LINE - the file with the line at its end, unless it has it
 replace() {
+	! grep -qxF "$2" "$1" || return 0
 	{ cat "$1" && printf '\n%s\n' "$2"; } >"$1.new"
 	mv "$1.new" "$1"
 }

@@ -11,7 +11,7 @@ packages=(
 	rustc-web rust-web-src cargo-web
 	"clang-$llvm" "lld-$llvm" "llvm-$llvm" "libclang-$llvm-dev"
 	gcc libc6-dev make flex bison bc cpio kmod libelf-dev libssl-dev
-	dwarves python3 xz-utils busybox-static ca-certificates
+	dwarves python3 xz-utils busybox-static ca-certificates ccache
 )
 
 export LIBCLANG_PATH=/usr/lib/llvm-$llvm/lib

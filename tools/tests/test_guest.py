@@ -74,6 +74,12 @@ class Guest(unittest.TestCase):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("nothing matches '^b'", done.stderr)
 
+    def test_forbidden_output(self):
+        self.assertEqual(self.guest('echo abc', '--forbid', '^b').returncode, 0)
+        done = self.guest('echo abc', '--forbid', '^a.c$')
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('not to be: abc', done.stderr)
+
     def test_host_is_out_of_reach(self):
         target = self.scratch / 'written'
         done = self.guest(f'echo mine >{target}; cat {target}; touch {TOOLS}/written; true')

@@ -67,6 +67,13 @@ class Fragments(Scratch):
         path.write_text('# arch: um\nCONFIG_A=m\n')
         self.assertNotEqual(before, self.shell(f'build_dir {path}').stdout)
 
+    def test_other_flags_get_another_directory(self):
+        path = self.write('x.config', '# arch: um\nCONFIG_A=y\n')
+        before = self.shell(f'build_dir {path}').stdout
+        path.write_text('# arch: um\n# kcflags: -O1\nCONFIG_A=y\n')
+        self.assertEqual(self.shell(f'header {path} kcflags').stdout, '-O1')
+        self.assertNotEqual(before, self.shell(f'build_dir {path}').stdout)
+
     def test_impossible_symbol_is_refused_and_named(self):
         path = self.write('impossible.config', '# arch: um\n# base: uml\nCONFIG_NO_SUCH_THING=y\n')
         directory = self.shell(f'build_dir {path}').stdout.strip()

@@ -57,6 +57,22 @@ class Ktap(unittest.TestCase):
         self.assertEqual(self.judge(suite('a', 'one', 'ok 2 two # SKIP no reason')),
                          (1, 'x: 1 passed, 1 failed, 0 skipped'))
 
+    def test_skip_allowed_by_a_pattern(self):
+        log = suite('idle', 'one', 'ok 2 two # SKIP one CPU')
+        for config, failed in ('uml-up', 0), ('uml-up-lockdep', 0), ('uml', 1):
+            with self.subTest(config):
+                (self.dir / 'skips').write_text('*-up*: gs_idle.two\n')
+                self.assertEqual(self.judge(log, '--config', config, '--skips', self.dir / 'skips'),
+                                 (failed, f'{config}: 1 passed, {failed} failed, '
+                                          f'{1 - failed} skipped'))
+
+    def test_skip_of_whole_suites(self):
+        (self.dir / 'skips').write_text('x: gs_idle*.*\n')
+        self.assertEqual(self.judge(suite('idle', 'one', 'ok 2 two # SKIP one CPU'),
+                                    '--skips', self.dir / 'skips')[0], 0)
+        self.assertEqual(self.judge(suite('late', 'one', 'ok 2 two # SKIP one CPU'),
+                                    '--skips', self.dir / 'skips')[0], 1)
+
     def test_nothing_ran(self):
         self.assertEqual(self.judge('')[0], 1)
 
@@ -73,6 +89,16 @@ class Ktap(unittest.TestCase):
         self.assertEqual(self.judge(suite('a', 'one', 'two'), '--same-as', names)[0], 0)
         self.assertEqual(self.judge(suite('a', 'one'), '--same-as', names)[0], 1)
         self.assertEqual(self.judge(suite('a', 'one', 'two', 'three'), '--same-as', names)[0], 1)
+
+    def test_tests_that_run_only_here(self):
+        names, only = self.dir / 'names', self.dir / 'only'
+        names.write_text('gs_a.one\n')
+        only.write_text('# a comment\nx: gs_b.*\ny: gs_c.*\n')
+        options = ('--same-as', names, '--only', only)
+        self.assertEqual(self.judge(suite('a', 'one') + suite('b', 'two'), *options)[0], 0)
+        self.assertEqual(self.judge(suite('a', 'one'), *options)[0], 1)
+        self.assertEqual(self.judge(suite('a', 'one') + suite('b', 'two') + suite('c', 'one'),
+                                    *options)[0], 1)
 
 
 if __name__ == '__main__':

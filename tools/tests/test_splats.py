@@ -60,6 +60,13 @@ class Bracket(unittest.TestCase):
     def test_matching_report(self):
         self.assertEqual(scan(CLEAN + bracket('double free', SPLATS['warn']) + CLEAN), [])
 
+    def test_allowed_report_need_not_come(self):
+        allow = bracket('some_function', '%s').replace('expect splat', 'allow splat')
+        splat = '[    1.1] BUG: unable to handle page fault\n[    1.1] some_function+0x1/0x2\n'
+        self.assertEqual(scan(allow % ''), [])
+        self.assertEqual(scan(allow % splat), [])
+        self.assertEqual(len(scan(allow.replace('some_function', 'another') % splat)), 1)
+
     def test_matching_on_the_first_line(self):
         self.assertEqual(scan(bracket(r'WARNING: .*gs_cache_free', SPLATS['warn'])), [])
 
