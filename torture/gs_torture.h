@@ -141,7 +141,7 @@ do {									\
 /* ---- objects ------------------------------------------------------------- */
 
 enum gst_state {
-	GST_MADE = 0x51,	/* by a constructor, never used */
+	GST_MADE = 1,	/* by a constructor, never used */
 	GST_LIVE,
 	GST_FREED,
 	GST_DEFERRED,

@@ -3,9 +3,11 @@
  * What is in an object, and what it tells.
  *
  * The first word has the object's state, the number of its life and a hash of
- * its address, so that a word that came from elsewhere is no word. The allocator
- * writes nothing into objects unless it is asked to, so the word of an object's
- * last life is there when it is handed out again:
+ * its address, so that a word that came from elsewhere is no word: a page may have
+ * been anything before, a task's stack with words of other objects on it included,
+ * and a run sees thousands of those, so the hash gets all the bits that are left.
+ * The allocator writes nothing into objects unless it is asked to, so the word of
+ * an object's last life is there when it is handed out again:
  *
  *   LIVE      it has two owners
  *   DEFERRED  a grace period must have gone by since, which a cookie of our own
@@ -25,6 +27,11 @@
 
 #define GST_FILL	64	/* bytes at the beginning that are checked */
 
+/* A word, from the top: state, life, hash. */
+#define GST_LIFE_BITS	33	/* a million a second, for more than two hours */
+#define GST_HASH_BITS	28
+#define GST_STATE_SHIFT	(GST_LIFE_BITS + GST_HASH_BITS)
+
 static u64 gst_key;
 static atomic64_t gst_lives = ATOMIC64_INIT(1);
 
@@ -35,12 +42,12 @@ void gst_objects_init(u64 seed)
 
 u64 gst_next_life(void)
 {
-	return atomic64_inc_return(&gst_lives) & GENMASK_ULL(39, 0);
+	return atomic64_inc_return(&gst_lives) & GENMASK_ULL(GST_LIFE_BITS - 1, 0);
 }
 
 u64 gst_life_of(u64 word)
 {
-	return (word >> 16) & GENMASK_ULL(39, 0);
+	return (word >> GST_HASH_BITS) & GENMASK_ULL(GST_LIFE_BITS - 1, 0);
 }
 
 static u64 gst_word(const void *obj, enum gst_kind kind, enum gst_state state,
@@ -48,12 +55,13 @@ static u64 gst_word(const void *obj, enum gst_kind kind, enum gst_state state,
 {
 	u64 where = ((u64)(uintptr_t)obj + kind) ^ gst_key;
 
-	return (u64)state << 56 | life << 16 | hash_64(where, 16);
+	return (u64)state << GST_STATE_SHIFT | life << GST_HASH_BITS |
+	       hash_64(where, GST_HASH_BITS);
 }
 
 static enum gst_state gst_state_of(u64 word)
 {
-	return word >> 56;
+	return word >> GST_STATE_SHIFT;
 }
 
 static bool gst_is_word(const void *obj, enum gst_kind kind, u64 word)
