@@ -23,7 +23,7 @@ fail() {
 # The kernel's messages since the last mark, without their time.
 mark() {
 	marks=$((${marks:-0} + 1))
-	marker="vm: mark $$ $marks"
+	marker="vm: mark $test $$ $marks"
 	echo "$marker" >/dev/kmsg
 }
 
