@@ -6,6 +6,7 @@ use super::barn::Node;
 use super::bits;
 use super::core::{Core, CpuCache};
 use super::debug;
+use super::home;
 use super::service;
 use super::slab::Slab;
 use crate::percpu::{self, NoPreempt, Section};
@@ -289,7 +290,10 @@ unsafe fn swap_ripe(core: &Core, section: &Section, share: *mut CpuCache, spin: 
         if batch.is_null() {
             return null_mut();
         }
-        (*share).queue.done.add(u64::from((*batch).len()));
+        let ripe = u64::from((*batch).len());
+        // What is of other nodes goes home: few objects may be left, or none.
+        home::keep_local(core, batch);
+        (*share).queue.done.add(ripe);
         (*share).swapped.add(1);
         let empty = core::mem::replace(&mut (*share).main, batch);
         if empty != null_batch() {

@@ -17,7 +17,6 @@
 use super::barn::Node;
 use super::core::Core;
 use super::free;
-use crate::rcu::domain::Domain;
 use crate::rcu::queue::Batch;
 use crate::sys;
 
@@ -79,19 +78,6 @@ pub(super) unsafe fn keep_local(core: &Core, sheaf: *mut Batch) -> u32 {
     }
     // SAFETY: By the function's requirement.
     unsafe { send_others(core, sheaf, core.local_node_id()) }
-}
-
-/// [`keep_local`], of a ripe batch that an allocation from the cache of `domain` takes as it is.
-///
-/// # Safety
-///
-/// The caller owns `batch`, which is ripe.
-pub(crate) unsafe fn keep_local_of(domain: *const Domain, batch: *mut Batch) -> u32 {
-    match Core::of_domain(domain) {
-        // SAFETY: The core is alive while its domain is; by the function's requirement.
-        Some(core) => unsafe { keep_local(&*core, batch) },
-        None => 0,
-    }
 }
 
 /// The node whose barn `sheaf` is for: that of most of its objects. The others go to their slabs.

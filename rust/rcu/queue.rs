@@ -11,7 +11,6 @@ use super::cookie::Cookie;
 use super::domain::Domain;
 use super::epoch::Claim;
 use super::sheaf::Sheaf;
-use crate::cache::home;
 use crate::inject;
 use crate::list::Link;
 use crate::percpu::{self, Counter, Cpu, SealedList, Section};
@@ -232,30 +231,12 @@ impl Queue {
         unsafe { (*this).fifo.ripe(Cookie::poll) }
     }
 
-    /// Takes the oldest sealed batch if it is ripe, or null, for allocations of the queue's CPU.
-    /// What is of other nodes has gone home: few objects may be left in it, or none.
-    ///
-    /// # Safety
-    ///
-    /// `sealed` must be the list, and the lock, of the queue's CPU, whose section is open.
-    pub(crate) unsafe fn pop_ripe(this: *mut Self, sealed: &mut SealedList) -> *mut Batch {
-        // SAFETY: By the function's requirements; what was popped is the caller's.
-        unsafe {
-            let batch = Self::pop_oldest(this, sealed);
-            if !batch.is_null() {
-                let sent = home::keep_local_of((*this).domain, batch);
-                (*this).done.add(u64::from(sent));
-            }
-            batch
-        }
-    }
-
     /// Takes the oldest sealed batch if it is ripe, or null.
     ///
     /// # Safety
     ///
     /// `sealed` must be the list, and the lock, of the queue's CPU.
-    unsafe fn pop_oldest(this: *mut Self, sealed: &mut SealedList) -> *mut Batch {
+    pub(crate) unsafe fn pop_ripe(this: *mut Self, sealed: &mut SealedList) -> *mut Batch {
         // SAFETY: The lock is held.
         unsafe {
             if !Self::ripe(this) {
@@ -330,7 +311,7 @@ impl Queue {
         // empty queue is off the list, and not to be taken off again.
         unsafe {
             while n < limit && !(*this).fifo.is_empty() {
-                let batch = Self::pop_oldest(this, sealed);
+                let batch = Self::pop_ripe(this, sealed);
                 if batch.is_null() {
                     break;
                 }
