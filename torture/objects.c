@@ -152,8 +152,9 @@ void gst_object_take(void *p, struct gst_cache *cache, enum gst_kind kind,
 	if (full)
 		obj->cache = cache;
 	gst_fill(p, size, life);
+	word = gst_word(obj, kind, GST_LIVE, life);
 	gst_record(obj, "taken", word, cache);
-	WRITE_ONCE(obj->word, gst_word(obj, kind, GST_LIVE, life));
+	WRITE_ONCE(obj->word, word);
 }
 
 bool gst_object_give(void *p, enum gst_kind kind, size_t size,
