@@ -279,5 +279,5 @@ const struct gs_bench_row gs_bench_fast_rows[] = {
 	{ "free_rcu", gs_free_rcu_run },
 	{ "kvfree_rcu", gs_kvfree_run },
 	{ "kvfree_rcu_vmalloc", gs_kvfree_vmalloc_run },
-	{}
+	{ /* sentinel */ },
 };

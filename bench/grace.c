@@ -81,8 +81,8 @@ static int gs_drain(enum gs_bench_side side)
 	u64 begin;
 	int ret;
 
-	ret = gs_bench_again(&caches) ?:
-	      gs_bench_alloc_all(&caches, side, objects, GS_DRAIN);
+	ret = gs_bench_again(&caches);
+	ret = ret ?: gs_bench_alloc_all(&caches, side, objects, GS_DRAIN);
 	if (ret)
 		return ret;
 
@@ -115,8 +115,8 @@ static int gs_barrier_row(enum gs_bench_side side)
 	u64 begin, took;
 	int ret;
 
-	ret = gs_bench_again(&caches) ?:
-	      gs_bench_alloc_all(&caches, side, objects, GS_PENDING);
+	ret = gs_bench_again(&caches);
+	ret = ret ?: gs_bench_alloc_all(&caches, side, objects, GS_PENDING);
 	if (ret)
 		return ret;
 	ret = gs_bench_alloc_all(&elsewhere, side, objects + GS_PENDING, GS_DRAIN);
@@ -172,8 +172,8 @@ static int gs_barrier_beside(enum gs_bench_side side, size_t nr, bool all)
 	u64 begin, took;
 	int ret;
 
-	ret = gs_bench_again(&caches) ?: gs_bench_again(&elsewhere) ?:
-	      gs_bench_alloc_all(&caches, side, objects, 1);
+	ret = gs_bench_again(&caches) ?: gs_bench_again(&elsewhere);
+	ret = ret ?: gs_bench_alloc_all(&caches, side, objects, 1);
 	if (ret)
 		return ret;
 	ret = gs_bench_alloc_all(&elsewhere, side, objects + 1, nr);
@@ -205,9 +205,10 @@ static int gs_barriers(enum gs_bench_side side)
 	static const size_t counts[] = { 0, 1, GS_DRAIN };
 	int i, ret = 0;
 
-	for (i = 0; i < ARRAY_SIZE(counts) && !ret; i++)
-		ret = gs_barrier_beside(side, counts[i], false) ?:
-		      gs_barrier_beside(side, counts[i], true);
+	for (i = 0; i < ARRAY_SIZE(counts) && !ret; i++) {
+		ret = gs_barrier_beside(side, counts[i], false);
+		ret = ret ?: gs_barrier_beside(side, counts[i], true);
+	}
 	return ret;
 }
 
@@ -218,6 +219,11 @@ static int gs_barriers(enum gs_bench_side side)
 #define GS_AGE_CAP	(10ULL * NSEC_PER_SEC)
 
 static u64 freed_at[GS_AGES], ages[GS_AGES];
+
+static bool gs_is_marked(const struct gs_bench_obj *obj)
+{
+	return READ_ONCE(obj->data[7]) == GS_MARK;
+}
 
 /*
  * How many of the @given objects, from the oldest one on, can be used again.
@@ -236,7 +242,7 @@ static size_t gs_reusable(enum gs_bench_side side, size_t from, size_t given,
 			return from;
 		return stats.done - done_before;
 	}
-	while (i < given && READ_ONCE(((struct gs_bench_obj *)objects[i])->data[7]) != GS_MARK)
+	while (i < given && !gs_is_marked(objects[i]))
 		i++;
 	return i;
 }
@@ -248,8 +254,8 @@ static int gs_age(enum gs_bench_side side)
 	u64 begin, now, period;
 	int ret;
 
-	ret = gs_bench_again(&caches) ?:
-	      gs_bench_alloc_all(&caches, side, objects, GS_AGES);
+	ret = gs_bench_again(&caches);
+	ret = ret ?: gs_bench_alloc_all(&caches, side, objects, GS_AGES);
 	if (ret)
 		return ret;
 	ret = gs_cache_stats(caches.ours, &stats);
@@ -365,10 +371,12 @@ static int gs_age_run(unsigned int repeats)
 }
 
 const struct gs_bench_row gs_bench_grace_rows[] = {
+	/* clang-format off */
 	{ "dtor", gs_dtor_run },
 	{ "drain", gs_drain_run },
 	{ "barrier", gs_barrier_run },
 	{ "barriers", gs_barriers_run },
 	{ "age", gs_age_run },
-	{}
+	{ /* sentinel */ },
+	/* clang-format on */
 };

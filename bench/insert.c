@@ -234,5 +234,5 @@ static int gs_insert_run(unsigned int repeats)
 
 const struct gs_bench_row gs_bench_insert_rows[] = {
 	{ "insert", gs_insert_run },
-	{}
+	{ /* sentinel */ },
 };

@@ -161,5 +161,5 @@ static int gs_create_destroy_run(unsigned int repeats)
 const struct gs_bench_row gs_bench_life_rows[] = {
 	{ "destroy_idle", gs_destroy_idle_run },
 	{ "create_destroy", gs_create_destroy_run },
-	{}
+	{ /* sentinel */ },
 };

@@ -159,7 +159,7 @@ static __always_inline u64 gs_ticks(void)
 #ifdef __x86_64__
 	u32 low, high;
 
-	asm volatile("lfence; rdtsc" : "=a" (low), "=d" (high) :: "memory");
+	asm volatile("lfence; rdtsc" : "=a" (low), "=d" (high) : : "memory");
 	return (u64)high << 32 | low;
 #else
 	return ktime_get_ns();
@@ -230,5 +230,5 @@ static int gs_latency_run(unsigned int repeats)
 const struct gs_bench_row gs_bench_load_rows[] = {
 	{ "steady", gs_steady_run },
 	{ "latency", gs_latency_run },
-	{}
+	{ /* sentinel */ },
 };

@@ -43,8 +43,7 @@ const char *gs_bench_unit(void)
 	return gs_bench_insn ? "insn" : "ns";
 }
 
-__printf(1, 2)
-static void gs_line(const char *fmt, ...)
+static __printf(1, 2) void gs_line(const char *fmt, ...)
 {
 	size_t room = GS_LINES_SIZE - gs_bench_length;
 	va_list args;
@@ -121,12 +120,13 @@ unsigned long gs_bench_free_pages(void)
 		struct zone *zones = NODE_DATA(nid)->node_zones;
 
 		for (zone = zones; zone < zones + MAX_NR_ZONES; zone++) {
+			struct per_cpu_pages __percpu *pcp = zone->per_cpu_pageset;
+
 			if (!populated_zone(zone))
 				continue;
 			pages += zone_page_state_snapshot(zone, NR_FREE_PAGES);
 			for_each_online_cpu(cpu)
-				pages += READ_ONCE(per_cpu_ptr(zone->per_cpu_pageset,
-							       cpu)->count);
+				pages += READ_ONCE(per_cpu_ptr(pcp, cpu)->count);
 		}
 	}
 	return pages;

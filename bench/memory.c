@@ -80,5 +80,5 @@ static int gs_bytes_run(unsigned int repeats)
 
 const struct gs_bench_row gs_bench_memory_rows[] = {
 	{ "bytes", gs_bytes_run },
-	{}
+	{ /* sentinel */ },
 };

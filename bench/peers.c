@@ -184,12 +184,13 @@ static int gs_vmalloc_2(enum gs_bench_side side)
 
 static int gs_vmalloc_run(unsigned int repeats)
 {
-	return gs_bench_repeat(repeats, gs_vmalloc_1) ?:
-	       gs_bench_repeat(repeats, gs_vmalloc_2);
+	int ret = gs_bench_repeat(repeats, gs_vmalloc_1);
+
+	return ret ?: gs_bench_repeat(repeats, gs_vmalloc_2);
 }
 
 const struct gs_bench_row gs_bench_peers_rows[] = {
 	{ "rcuscale", gs_scale_run },
 	{ "test_vmalloc", gs_vmalloc_run },
-	{}
+	{ /* sentinel */ },
 };

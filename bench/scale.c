@@ -74,7 +74,8 @@ static int gs_worker_main(void *arg)
 	w->end[PAIR] = gs_bench_now();
 
 	gs_meet();
-	w->ret = w->ret ?: gs_bench_alloc_all(&caches, w->side, w->objects, given);
+	if (!w->ret)
+		w->ret = gs_bench_alloc_all(&caches, w->side, w->objects, given);
 	gs_meet();
 	w->begin[FREE_RCU] = gs_bench_now();
 	if (!w->ret)
@@ -177,5 +178,5 @@ out:
 
 const struct gs_bench_row gs_bench_scale_rows[] = {
 	{ "scale", gs_scale_run },
-	{}
+	{ /* sentinel */ },
 };

@@ -309,7 +309,8 @@ static void gs_age_others(struct kunit *test)
 	gs_age_start(test);
 	for (i = 0; i < nr; i++) {
 		void *area = vmalloc(1);
-		unsigned long wanted, end = jiffies + msecs_to_jiffies(GS_WAIT_MS);
+		unsigned long end = jiffies + msecs_to_jiffies(GS_WAIT_MS);
+		unsigned long wanted;
 
 		KUNIT_ASSERT_NOT_NULL(test, area);
 		wanted = gs_age_cookie();
@@ -327,7 +328,7 @@ static struct kunit_case gs_age_cases[] = {
 	KUNIT_CASE_SLOW(gs_age_others),
 	KUNIT_CASE_SLOW(gs_age_asked),
 	KUNIT_CASE(gs_age_no_further),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_age_suite = {

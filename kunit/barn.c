@@ -36,12 +36,13 @@ static void gs_barn_bounded(struct kunit *test)
 static void gs_barn_memory(struct kunit *test)
 {
 	/* Where each stack is kept, or KASAN told, that takes its time. */
-	const unsigned int rounds = IS_ENABLED(CONFIG_KASAN) ||
-		gs_param_flags(test) & GS_STORE_USER ? 200 : 8000;
+	const bool slow = IS_ENABLED(CONFIG_KASAN) ||
+			  gs_param_flags(test) & GS_STORE_USER;
+	const unsigned int rounds = slow ? 200 : 8000;
 	const unsigned int nr = 240;
 	struct gs_cache_args args = { .sheaf_capacity = 60 };
 	unsigned int round, i;
-	unsigned long before;
+	unsigned long before, allowed = rounds * 256 / PAGE_SIZE;
 	struct gs_cache *c;
 	void **objs;
 
@@ -62,16 +63,15 @@ static void gs_barn_memory(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
 	rcu_barrier();
 	/* KASAN keeps what was freed for a while, and the depot its stacks. */
-	if (!IS_ENABLED(CONFIG_KASAN) &&
-	    !(gs_param_flags(test) & GS_STORE_USER))
+	if (!slow)
 		KUNIT_EXPECT_TRUE(test, gs_wait_until(gs_free_pages() +
-				rounds * 256 / PAGE_SIZE > before));
+						      allowed > before));
 }
 
 static struct kunit_case gs_barn_cases[] = {
 	KUNIT_CASE_PARAM(gs_barn_bounded, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_barn_memory, gs_flags_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_barn_suite = {

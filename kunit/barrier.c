@@ -325,7 +325,7 @@ static struct kunit_case gs_barrier_cases[] = {
 	KUNIT_CASE_PARAM(gs_barrier_dtor_queues, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_barrier_concurrent, gs_barrier_gen_params),
 	KUNIT_CASE_PARAM(gs_barrier_of_all, gs_barrier_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_barrier_suite = {

@@ -62,6 +62,7 @@ static void gs_beside_worker(struct kunit *test)
 {
 	const struct gs_beside_param *param = test->param_value;
 	const struct gs_cache_args args = { .rcu_dtor = gs_beside_linger };
+	const unsigned long limit = msecs_to_jiffies(GS_WAIT_MS);
 	struct gs_beside *beside;
 	struct gs_thread *thread;
 	int cpu = gs_pin_self(test);
@@ -77,8 +78,7 @@ static void gs_beside_worker(struct kunit *test)
 						  beside));
 	gs_list_free_rcu(beside->c, gs_test_list(test, beside->c, 1, beside));
 	KUNIT_ASSERT_NE(test, 0,
-			wait_for_completion_timeout(&beside->started,
-						    msecs_to_jiffies(GS_WAIT_MS)));
+			wait_for_completion_timeout(&beside->started, limit));
 	thread = gs_thread_run(test, gs_other_cpu(cpu), gs_beside_wait, beside);
 	/* Long enough for a barrier that forgets the worker. */
 	fsleep(200 * USEC_PER_MSEC);
@@ -93,7 +93,7 @@ static void gs_beside_worker(struct kunit *test)
 
 static struct kunit_case gs_beside_cases[] = {
 	KUNIT_CASE_PARAM(gs_beside_worker, gs_beside_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_beside_suite = {

@@ -217,7 +217,7 @@ static struct kunit_case gs_bulk_cases[] = {
 	KUNIT_CASE_PARAM(gs_bulk_mixed, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_bulk_elsewhere, gs_flags_gen_params),
 	KUNIT_CASE(gs_bulk_none),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_bulk_suite = {

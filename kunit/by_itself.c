@@ -168,7 +168,7 @@ static struct kunit_case gs_itself_cases[] = {
 	KUNIT_CASE_PARAM(gs_itself_again, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_itself_trims, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_itself_deferred, gs_flags_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_itself_suite = {

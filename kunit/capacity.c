@@ -233,7 +233,7 @@ static struct kunit_case gs_capacity_cases[] = {
 	KUNIT_CASE_PARAM(gs_capacity_sealed, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_capacity_prefilled, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_capacity_load, gs_flags_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_capacity_suite = {

@@ -136,6 +136,14 @@ static void gs_children_own(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, root), 0);
 }
 
+/* Nothing but one object in use. */
+static bool gs_child_left(struct kunit *test, struct gs_cache *root,
+			  struct gs_cache_stats *stats)
+{
+	*stats = gs_test_stats(test, root);
+	return stats->cached == 0 && stats->live == 1;
+}
+
 /* Whose owner has gone is not found; it goes with its last object. */
 static void gs_children_gone(struct kunit *test)
 {
@@ -153,8 +161,7 @@ static void gs_children_gone(struct kunit *test)
 	next = gs_child(test, root, 9);
 	KUNIT_EXPECT_PTR_NE(test, next, old);
 	/* The one slab that has the object is left of it, by and by. */
-	KUNIT_EXPECT_TRUE(test, gs_wait_until((stats = gs_test_stats(test, root)).cached == 0 &&
-					      stats.live == 1));
+	KUNIT_EXPECT_TRUE(test, gs_wait_until(gs_child_left(test, root, &stats)));
 	KUNIT_EXPECT_EQ(test, stats.slabs, 1);
 	KUNIT_EXPECT_TRUE(test, gs_filled(obj, GS_CHILD_SIZE, 9));
 	gs_cache_free(root, obj);
@@ -387,7 +394,7 @@ static void gs_children_race(struct kunit *test)
 		struct gs_cache *root = gs_children_root(test);
 
 		for (k = 0; k < ARRAY_SIZE(threads); k++) {
-			users[k] = (struct gs_child_user){ .root = root, .cpu = k };
+			users[k] = (struct gs_child_user){ .root = root, .cpu = k, };
 			threads[k] = gs_thread_run(test, cpu, gs_child_use,
 						   &users[k]);
 			cpu = gs_other_cpu(cpu);
@@ -421,7 +428,7 @@ static struct kunit_case gs_children_cases[] = {
 	KUNIT_CASE_PARAM(gs_children_names, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_children_in_flight, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_children_race, gs_flags_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_children_suite = {

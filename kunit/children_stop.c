@@ -91,7 +91,7 @@ static void gs_stop_at_work(struct kunit *test)
 
 static struct kunit_case gs_stop_cases[] = {
 	KUNIT_CASE_PARAM(gs_stop_at_work, gs_flags_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_stop_suite = {

@@ -344,7 +344,7 @@ static void gs_churn_pipe(struct kunit *test)
 static struct kunit_case gs_churn_cases[] = {
 	KUNIT_CASE_PARAM(gs_churn_every_cpu, gs_churn_gen_params),
 	KUNIT_CASE_PARAM(gs_churn_pipe, gs_churn_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_churn_suite = {

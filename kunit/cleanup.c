@@ -107,8 +107,10 @@ static void gs_cleanup_nothing(struct kunit *test)
 		struct gs_cache *cache __free(gs_cache_destroy) = objs[i];
 		struct gs_cache *held __free(gs_cache_put) = objs[i];
 
-		KUNIT_EXPECT_TRUE(test, IS_ERR_OR_NULL(obj) && IS_ERR_OR_NULL(pointer) &&
-				  IS_ERR_OR_NULL(cache) && IS_ERR_OR_NULL(held));
+		KUNIT_EXPECT_TRUE(test, IS_ERR_OR_NULL(obj));
+		KUNIT_EXPECT_TRUE(test, IS_ERR_OR_NULL(pointer));
+		KUNIT_EXPECT_TRUE(test, IS_ERR_OR_NULL(cache));
+		KUNIT_EXPECT_TRUE(test, IS_ERR_OR_NULL(held));
 	}
 }
 
@@ -118,7 +120,7 @@ static struct kunit_case gs_cleanup_cases[] = {
 	KUNIT_CASE_PARAM(gs_cleanup_cache, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_cleanup_put, gs_flags_gen_params),
 	KUNIT_CASE(gs_cleanup_nothing),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_cleanup_suite = {

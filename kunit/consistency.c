@@ -25,15 +25,15 @@ struct gs_freeing {
 };
 
 static const struct gs_freeing gs_by_free = {
-	gs_cache_free, "double free of object"
+	gs_cache_free, "double free of object",
 };
 
 static const struct gs_freeing gs_by_free_bulk = {
-	gs_free_bulk_one, "double free of object"
+	gs_free_bulk_one, "double free of object",
 };
 
 static const struct gs_freeing gs_by_free_rcu = {
-	gs_cache_free_rcu, "double free_rcu of object"
+	gs_cache_free_rcu, "double free_rcu of object",
 };
 
 static const struct gs_twice_param {
@@ -288,7 +288,7 @@ static struct kunit_case gs_consistency_cases[] = {
 	KUNIT_CASE_PARAM(gs_consistency_wrong_cache, gs_wrong_gen_params),
 	KUNIT_CASE(gs_consistency_destroyed),
 	KUNIT_CASE(gs_consistency_silent),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_consistency_suite = {

@@ -479,7 +479,7 @@ static struct kunit_case gs_context_cases[] = {
 	KUNIT_CASE_PARAM(gs_context_visitor, gs_visitor_gen_params),
 	KUNIT_CASE_PARAM(gs_context_reentry, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_context_destroy, gs_flags_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_context_suite = {

@@ -49,7 +49,7 @@ static void gs_cookie_of_last(struct kunit *test)
 
 static struct kunit_case gs_cookie_cases[] = {
 	KUNIT_CASE(gs_cookie_of_last),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_cookie_suite = {

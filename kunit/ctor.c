@@ -138,7 +138,7 @@ static struct kunit_case gs_ctor_cases[] = {
 	KUNIT_CASE_PARAM(gs_ctor_once_each, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_ctor_after_shrink, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_ctor_no_zero, gs_flags_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_ctor_suite = {

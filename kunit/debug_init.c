@@ -187,7 +187,7 @@ static struct kunit_case gs_init_cases[] = {
 	KUNIT_CASE(gs_init_sheaf),
 	KUNIT_CASE_PARAM(gs_init_kept, gs_init_gen_params),
 	KUNIT_CASE(gs_init_poison),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_init_suite = {

@@ -181,7 +181,7 @@ static struct kunit_case gs_kasan_cases[] = {
 	KUNIT_CASE_PARAM(gs_kasan_bulk, gs_kasan_gen_params),
 	KUNIT_CASE_PARAM(gs_kasan_twice, gs_kasan_gen_params),
 	KUNIT_CASE(gs_kasan_typesafe),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_kasan_suite = {

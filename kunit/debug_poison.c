@@ -199,7 +199,7 @@ static struct kunit_case gs_poison_cases[] = {
 	KUNIT_CASE(gs_poison_after_readers),
 	KUNIT_CASE(gs_poison_after_dtor),
 	KUNIT_CASE(gs_poison_refused),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_poison_suite = {

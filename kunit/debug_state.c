@@ -198,7 +198,7 @@ static void gs_state_bit(struct kunit *test)
 static struct kunit_case gs_state_cases[] = {
 	KUNIT_CASE_PARAM(gs_state_byte, gs_state_gen_params),
 	KUNIT_CASE(gs_state_bit),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_state_suite = {

@@ -235,7 +235,7 @@ static struct kunit_case gs_user_cases[] = {
 	KUNIT_CASE(gs_user_wrong_cache),
 	KUNIT_CASE(gs_user_inside),
 	KUNIT_CASE(gs_user_overwritten),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_user_suite = {

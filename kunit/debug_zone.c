@@ -16,6 +16,7 @@ static const struct gs_zone_param {
 	const char *zone;
 	gs_free_fn free;
 } gs_zone_params[] = {
+	/* clang-format off */
 	{ "after_64", 64, {}, GS_RED_ZONE, 64,
 	  "right", gs_now_free },
 	{ "before_64", 64, {}, GS_RED_ZONE, -1,
@@ -48,6 +49,7 @@ static const struct gs_zone_param {
 	  "left", gs_now_free_bulk },
 	{ "after_all", 64, {}, GS_DEBUG_ALL, 64,
 	  "right", gs_now_free },
+	/* clang-format on */
 };
 
 KUNIT_ARRAY_PARAM_DESC(gs_zone, gs_zone_params, name);
@@ -179,7 +181,7 @@ static struct kunit_case gs_zone_cases[] = {
 	KUNIT_CASE_PARAM(gs_zone_unused, gs_zone_few_gen_params),
 	KUNIT_CASE(gs_zone_short),
 	KUNIT_CASE(gs_zone_run),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_zone_suite = {

@@ -212,6 +212,7 @@ static void gs_destroy_beside_worker(struct kunit *test)
 		.sheaf_capacity = 500,
 		.rcu_dtor = gs_destroy_linger,
 	};
+	const unsigned long limit = msecs_to_jiffies(GS_WAIT_MS);
 	struct gs_destroy_worker *worker, *w;
 	unsigned int round, i;
 
@@ -236,7 +237,7 @@ static void gs_destroy_beside_worker(struct kunit *test)
 			w = &worker[i];
 			KUNIT_ASSERT_NE(test, 0,
 					wait_for_completion_timeout(&w->started,
-								    msecs_to_jiffies(GS_WAIT_MS)));
+								    limit));
 			kunit_release_action(test, gs_destroy_let_go, w);
 			/* The worker wakes up before destroy, or beside it. */
 			udelay(5 * ((i + 3 * round) % GS_WORKERS));
@@ -253,7 +254,7 @@ static struct kunit_case gs_destroy_cases[] = {
 	KUNIT_CASE_PARAM(gs_destroy_unused, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_destroy_again, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_destroy_beside_worker, gs_flags_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_destroy_suite = {

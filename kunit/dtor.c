@@ -381,7 +381,7 @@ static struct kunit_case gs_dtor_cases[] = {
 	KUNIT_CASE_PARAM(gs_dtor_before_reuse, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_dtor_queues, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_dtor_owns_cache, gs_flags_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_dtor_suite = {

@@ -76,7 +76,7 @@ static void gs_fallback_frees(struct kunit *test)
 static struct kunit_case gs_fallback_cases[] = {
 	KUNIT_CASE(gs_fallback_waits),
 	KUNIT_CASE(gs_fallback_frees),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_fallback_suite = {

@@ -225,10 +225,11 @@ int gs_other_cpu(int cpu)
 static unsigned long gs_zone_free(struct zone *zone)
 {
 	unsigned long pages = zone_page_state_snapshot(zone, NR_FREE_PAGES);
+	struct per_cpu_pages __percpu *pcp = zone->per_cpu_pageset;
 	int cpu;
 
 	for_each_online_cpu(cpu)
-		pages += READ_ONCE(per_cpu_ptr(zone->per_cpu_pageset, cpu)->count);
+		pages += READ_ONCE(per_cpu_ptr(pcp, cpu)->count);
 	return pages;
 }
 
@@ -307,13 +308,15 @@ static unsigned long gs_switches(struct gs_thread *thread)
 {
 	struct task_struct *task = thread->task;
 
-	return READ_ONCE(task->__state) & TASK_NORMAL ?
-	       READ_ONCE(task->nvcsw) + READ_ONCE(task->nivcsw) : 0;
+	if (!(READ_ONCE(task->__state) & TASK_NORMAL))
+		return 0;
+	return READ_ONCE(task->nvcsw) + READ_ONCE(task->nivcsw);
 }
 
 bool gs_threads_wait(struct gs_thread **threads, unsigned int nr)
 {
-	unsigned long end = jiffies + msecs_to_jiffies(GS_WAIT_MS), was, now = 0;
+	unsigned long end = jiffies + msecs_to_jiffies(GS_WAIT_MS);
+	unsigned long was, now = 0;
 	unsigned int i, same = 0;
 
 	do {

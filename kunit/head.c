@@ -287,7 +287,7 @@ static struct kunit_case gs_head_cases[] = {
 	KUNIT_CASE(gs_head_held),
 	KUNIT_CASE(gs_head_kinds),
 	KUNIT_CASE(gs_head_by_itself),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_head_suite = {

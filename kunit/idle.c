@@ -142,7 +142,7 @@ static void gs_idle_two_cpus(struct kunit *test)
 static struct kunit_case gs_idle_cases[] = {
 	KUNIT_CASE_PARAM(gs_idle_no_grace_period, gs_idle_gen_params),
 	KUNIT_CASE_PARAM(gs_idle_two_cpus, gs_flags_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_idle_suite = {

@@ -282,7 +282,7 @@ static void gs_kvfree_all_kinds(struct kunit *test)
 static void gs_kvfree_memory(struct kunit *test)
 {
 	unsigned long nr = 2048, size = SZ_8K, rounds = 16, round, i;
-	unsigned long before;
+	unsigned long before, allowed;
 	void *list, *next;
 
 	gs_barrier();
@@ -304,8 +304,8 @@ static void gs_kvfree_memory(struct kunit *test)
 		gs_barrier();
 	}
 	/* Not even of half the rounds is left. */
-	KUNIT_EXPECT_TRUE(test, gs_wait_until(gs_free_pages() +
-			rounds * nr * size / PAGE_SIZE / 2 > before));
+	allowed = rounds * nr * size / PAGE_SIZE / 2;
+	KUNIT_EXPECT_TRUE(test, gs_wait_until(gs_free_pages() + allowed > before));
 }
 
 static atomic_t gs_kv_dtors;
@@ -391,7 +391,7 @@ static struct kunit_case gs_kvfree_cases[] = {
 	KUNIT_CASE_PARAM(gs_kvfree_own, gs_flags_gen_params),
 	KUNIT_CASE(gs_kvfree_stray),
 	KUNIT_CASE(gs_kvfree_atomic),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_kvfree_suite = {

@@ -88,7 +88,7 @@ static void gs_latch_interrupted(struct kunit *test)
 
 static struct kunit_case gs_latch_cases[] = {
 	KUNIT_CASE(gs_latch_interrupted),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_latch_suite = {

@@ -79,7 +79,7 @@ static void gs_late_handle(struct kunit *test)
 static struct kunit_case gs_late_cases[] = {
 	KUNIT_CASE_PARAM(gs_late_handle, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_late_readers, gs_flags_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_late_suite = {

@@ -182,7 +182,7 @@ static struct kunit_case gs_leak_cases[] = {
 	KUNIT_CASE_PARAM(gs_leak_many, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_leak_beside_pending, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_leak_late_dtor, gs_flags_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_leak_suite = {

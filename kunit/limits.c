@@ -48,7 +48,7 @@ static void gs_limits_create(struct kunit *test)
 
 static struct kunit_case gs_limits_cases[] = {
 	KUNIT_CASE(gs_limits_create),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_limits_suite = {

@@ -126,7 +126,7 @@ static struct kunit_case gs_low_cases[] = {
 	KUNIT_CASE_PARAM(gs_low_sheaf, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_low_context, gs_places_gen_params),
 	KUNIT_CASE_PARAM(gs_low_slab, gs_flags_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_low_suite = {

@@ -110,7 +110,7 @@ out:
 
 static struct kunit_case gs_many_cases[] = {
 	KUNIT_CASE_SLOW(gs_many_caches),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_many_suite = {

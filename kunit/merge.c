@@ -194,7 +194,7 @@ static struct kunit_case gs_merge_cases[] = {
 	KUNIT_CASE(gs_merge_apart),
 	KUNIT_CASE(gs_merge_refused),
 	KUNIT_CASE(gs_merge_race),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_merge_suite = {

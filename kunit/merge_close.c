@@ -39,7 +39,7 @@ static void gs_merge_close_apart(struct kunit *test)
 
 static struct kunit_case gs_merge_close_cases[] = {
 	KUNIT_CASE(gs_merge_close_apart),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_merge_close_suite = {

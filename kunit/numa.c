@@ -260,7 +260,7 @@ static struct kunit_case gs_numa_cases[] = {
 	KUNIT_CASE_PARAM(gs_numa_frees, gs_flags_gen_params),
 	KUNIT_CASE(gs_numa_swapped),
 	KUNIT_CASE(gs_numa_sheaves),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_numa_suite = {

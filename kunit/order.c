@@ -69,7 +69,7 @@ static void gs_order_new(struct kunit *test)
 
 static struct kunit_case gs_order_cases[] = {
 	KUNIT_CASE_PARAM(gs_order_new, gs_flags_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_order_suite = {

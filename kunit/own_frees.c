@@ -66,6 +66,7 @@ KUNIT_ARRAY_PARAM_DESC(gs_own, gs_own_params, name);
 /* A cache one of whose destructors has started and does not return. */
 static struct gs_cache *gs_own_stuck(struct kunit *test, struct gs_own *own)
 {
+	const unsigned long limit = msecs_to_jiffies(GS_WAIT_MS);
 	struct gs_cache *c;
 
 	init_completion(&own->started);
@@ -75,8 +76,7 @@ static struct gs_cache *gs_own_stuck(struct kunit *test, struct gs_own *own)
 			kunit_add_action_or_reset(test, gs_own_let_go, own));
 	gs_list_free_rcu(c, gs_test_list(test, c, 1, own));
 	KUNIT_ASSERT_NE(test, 0,
-			wait_for_completion_timeout(&own->started,
-						    msecs_to_jiffies(GS_WAIT_MS)));
+			wait_for_completion_timeout(&own->started, limit));
 	return c;
 }
 
@@ -194,7 +194,7 @@ static struct kunit_case gs_own_cases[] = {
 	KUNIT_CASE_PARAM(gs_own_barrier, gs_own_gen_params),
 	KUNIT_CASE_PARAM(gs_own_stuck_more, gs_own_gen_params),
 	KUNIT_CASE_PARAM(gs_own_others_pending, gs_own_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_own_suite = {

@@ -199,7 +199,7 @@ static struct kunit_case gs_prefill_cases[] = {
 	KUNIT_CASE_PARAM(gs_prefill_fails, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_prefill_zombie, gs_flags_gen_params),
 	KUNIT_CASE(gs_prefill_null),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_prefill_suite = {

@@ -55,7 +55,7 @@ static void gs_kept_too_few(struct kunit *test)
 static struct kunit_case gs_kept_cases[] = {
 	KUNIT_CASE_PARAM(gs_kept_larger, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_kept_too_few, gs_flags_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_kept_suite = {

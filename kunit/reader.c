@@ -393,7 +393,7 @@ static struct kunit_case gs_reader_cases[] = {
 	KUNIT_CASE_PARAM(gs_reader_interrupted, gs_reader_gen_params),
 	KUNIT_CASE_PARAM(gs_reader_is_freer, gs_reader_gen_params),
 	KUNIT_CASE_PARAM(gs_reader_held, gs_reader_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_reader_suite = {

@@ -166,7 +166,7 @@ static struct kunit_case gs_reclaim_cases[] = {
 	KUNIT_CASE(gs_reclaim_wanted),
 	KUNIT_CASE_PARAM(gs_reclaim_busy, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_reclaim_no_dtor, gs_flags_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_reclaim_suite = {

@@ -52,8 +52,9 @@ static void gs_reentry_counted(struct kunit *test)
 	 * Where each stack is kept, or KASAN told, an operation is hardly ever
 	 * in its section.
 	 */
-	const u64 hits = IS_ENABLED(CONFIG_KASAN) ||
-		gs_param_flags(test) & GS_STORE_USER ? 3 : 50;
+	const bool slow = IS_ENABLED(CONFIG_KASAN) ||
+			  gs_param_flags(test) & GS_STORE_USER;
+	const u64 hits = slow ? 3 : 50;
 	unsigned int i, n, wrong = 0;
 	struct gs_cache_stats stats;
 	struct gs_reentry *irq;
@@ -104,7 +105,7 @@ static void gs_reentry_counted(struct kunit *test)
 
 static struct kunit_case gs_reentry_cases[] = {
 	KUNIT_CASE_PARAM(gs_reentry_counted, gs_flags_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_reentry_suite = {

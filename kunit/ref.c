@@ -181,7 +181,7 @@ static struct kunit_case gs_ref_cases[] = {
 	KUNIT_CASE_PARAM(gs_ref_busy, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_ref_racing, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_ref_memory, gs_flags_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_ref_suite = {

@@ -37,7 +37,7 @@ static void gs_report_total(struct kunit *test)
 
 static struct kunit_case gs_report_cases[] = {
 	KUNIT_CASE_PARAM(gs_report_total, gs_flags_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_report_suite = {

@@ -229,7 +229,7 @@ static struct kunit_case gs_shrink_cases[] = {
 	KUNIT_CASE_PARAM(gs_shrink_in_use, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_shrink_pending, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_shrink_busy, gs_flags_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_shrink_suite = {

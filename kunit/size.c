@@ -239,7 +239,7 @@ static struct kunit_case gs_size_cases[] = {
 	KUNIT_CASE_PARAM(gs_size_name_taken, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_size_name_copied, gs_flags_gen_params),
 	KUNIT_CASE(gs_size_no_cache),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_size_suite = {

@@ -113,7 +113,7 @@ static struct kunit_case gs_stats_cases[] = {
 	KUNIT_CASE_PARAM(gs_stats_apart, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_stats_no_sheaf, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_stats_bounded, gs_flags_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_stats_suite = {

@@ -273,7 +273,7 @@ static struct kunit_case gs_steps_cases[] = {
 	KUNIT_CASE_PARAM(gs_steps_own, gs_flags_gen_params),
 	KUNIT_CASE(gs_steps_reserve_returns),
 	KUNIT_CASE(gs_steps_defer),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_steps_suite = {

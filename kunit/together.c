@@ -144,7 +144,7 @@ static void gs_together_others(struct kunit *test)
 static struct kunit_case gs_together_cases[] = {
 	KUNIT_CASE_PARAM(gs_together_one_wait, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_together_others, gs_flags_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_together_suite = {

@@ -195,7 +195,7 @@ static struct kunit_case gs_typesafe_cases[] = {
 	KUNIT_CASE_PARAM(gs_typesafe_destroyed, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_typesafe_self, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_typesafe_free_rcu, gs_flags_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_typesafe_suite = {

@@ -29,6 +29,13 @@ static void gs_pages_give(void *data)
 				__free_pages(pages->of[order][i], order);
 }
 
+static bool gs_pages_have(struct page *page, int order, const void *obj)
+{
+	const void *base = page_address(page);
+
+	return obj >= base && obj < base + (PAGE_SIZE << order);
+}
+
 /* How many of the objects lie in pages that can be had now. */
 static unsigned int gs_pages_take(struct gs_pages *pages)
 {
@@ -41,9 +48,7 @@ static unsigned int gs_pages_take(struct gs_pages *pages)
 
 			pages->of[order][i] = page;
 			for (k = 0; page && k < GS_PAGES_NR; k++)
-				same += pages->objs[k] >= page_address(page) &&
-					pages->objs[k] < page_address(page) +
-							 (PAGE_SIZE << order);
+				same += gs_pages_have(page, order, pages->objs[k]);
 		}
 	return same;
 }
@@ -97,7 +102,7 @@ static void gs_typesafe_pages(struct kunit *test)
 
 static struct kunit_case gs_typesafe_pages_cases[] = {
 	KUNIT_CASE_PARAM(gs_typesafe_pages, gs_pages_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_typesafe_pages_suite = {

@@ -169,7 +169,7 @@ static struct kunit_case gs_users_cases[] = {
 	KUNIT_CASE_PARAM(gs_users_own, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_users_another, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_users_both, gs_flags_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_users_suite = {

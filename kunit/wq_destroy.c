@@ -117,9 +117,14 @@ static void gs_wq_destroy(struct kunit *test)
 					      msecs_to_jiffies(ms));
 		}
 		/* Nothing can have come back before each has begun. */
-		for (i = 0; reader && i < GS_WQ_CACHES; i++)
-			if (ones[i].held)
-				KUNIT_EXPECT_TRUE(test, gs_wait_until(READ_ONCE(ones[i].entered)));
+		for (i = 0; reader && i < GS_WQ_CACHES; i++) {
+			struct gs_wq_one *one = &ones[i];
+
+			if (!one->held)
+				continue;
+			KUNIT_EXPECT_TRUE(test,
+					  gs_wait_until(READ_ONCE(one->entered)));
+		}
 		if (reader)
 			gs_reader_release(test, reader);
 		for (i = 0; i < GS_WQ_CACHES; i++)
@@ -137,7 +142,7 @@ static void gs_wq_destroy(struct kunit *test)
 
 static struct kunit_case gs_wq_cases[] = {
 	KUNIT_CASE_PARAM(gs_wq_destroy, gs_wq_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_wq_suite = {

@@ -12,6 +12,7 @@ static const struct gs_zero_param {
 	unsigned int size;
 	unsigned long flags;
 } gs_zero_params[] = {
+	/* clang-format off */
 	{ "1", 1, 0 },
 	{ "7_consistency", 7, GS_CONSISTENCY },
 	{ "64", 64, 0 },
@@ -19,6 +20,7 @@ static const struct gs_zero_param {
 	{ "1000", 1000, 0 },
 	{ "4096_consistency", 4096, GS_CONSISTENCY },
 	{ "8192", 8192, 0 },
+	/* clang-format on */
 };
 
 KUNIT_ARRAY_PARAM_DESC(gs_zero, gs_zero_params, name);
@@ -107,7 +109,7 @@ static void gs_zero_sheaf(struct kunit *test)
 static struct kunit_case gs_zero_cases[] = {
 	KUNIT_CASE_PARAM(gs_zero_whole, gs_zero_gen_params),
 	KUNIT_CASE_PARAM(gs_zero_sheaf, gs_flags_gen_params),
-	{}
+	{ /* sentinel */ },
 };
 
 static struct kunit_suite gs_zero_suite = {

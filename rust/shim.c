@@ -772,8 +772,9 @@ void gs_sys_slab_pages_free(void *base, unsigned int order)
 /* Memory that was added later may lie beyond high_memory. */
 static noinline struct page *gs_head_page_elsewhere(const void *p)
 {
-	return is_vmalloc_addr(p) || !virt_addr_valid(p) ? NULL :
-	       virt_to_head_page(p);
+	if (is_vmalloc_addr(p) || !virt_addr_valid(p))
+		return NULL;
+	return virt_to_head_page(p);
 }
 
 /*

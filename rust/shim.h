@@ -30,7 +30,7 @@ struct gs_core_sys {
 	struct work_struct family;	/* children made and closed */
 	struct rcu_head family_bell;	/* children that leave: the same */
 	struct xarray children;		/* by key; the family work changes it */
-	void *pcpu;			/* __percpu area handed to gs_sys_enter() */
+	void *pcpu;			/* __percpu area of gs_sys_enter() */
 };
 
 /* The module's numbers: Param of rust/sys.rs. */
@@ -42,27 +42,30 @@ enum gs_param_id {
 void gs_sys_param_changed(void (*changed)(void));
 
 /* Rust entry points, all called in the context their comment names. */
-void gs_rs_serve(unsigned int cpu);		/* preemption off, section closed */
-void gs_rs_seal_timer(unsigned int cpu);	/* softirq */
-void gs_rs_kick(unsigned int cpu);		/* hard interrupt */
-void gs_rs_bell(unsigned int cpu);		/* RCU callback */
-void gs_rs_reclaim(unsigned int cpu);		/* process */
-void gs_rs_attend(void);			/* process */
-void gs_rs_heads(void);				/* process */
-void gs_rs_ipi(void *arg);			/* hard interrupt or process, irqs off */
-void gs_rs_cpu_dead(unsigned int cpu);		/* process */
-void gs_rs_core_work(struct gs_core_sys *sys);	/* process */
-void gs_rs_core_bell(struct gs_core_sys *sys);	/* RCU callback */
-void gs_rs_core_free(struct gs_core_sys *sys);	/* RCU callback */
-void gs_rs_family_work(struct gs_core_sys *sys);	/* process */
-void gs_rs_family_bell(struct gs_core_sys *sys);	/* RCU callback */
-void gs_rs_slab_free(struct rcu_head *head);	/* RCU callback */
-unsigned long gs_rs_reclaimable(void);		/* process, others' locks held */
-unsigned long gs_rs_reclaim_pages(unsigned long wanted);	/* the same */
-void gs_rs_module_going(const void *mod);	/* process */
-void gs_rs_watch(bool on);			/* process */
-void gs_rs_debug_changed(void);			/* process */
-void gs_rs_reserve_fit(void);			/* process */
-void gs_rs_seal_all(void);			/* process */
+void gs_rs_serve(unsigned int cpu); /* preemption off, section closed */
+void gs_rs_seal_timer(unsigned int cpu); /* softirq */
+void gs_rs_kick(unsigned int cpu); /* hard interrupt */
+void gs_rs_bell(unsigned int cpu); /* RCU callback */
+void gs_rs_reclaim(unsigned int cpu); /* process */
+void gs_rs_cpu_dead(unsigned int cpu); /* process */
+void gs_rs_ipi(void *arg); /* hard interrupt; process, irqs off */
+void gs_rs_attend(void); /* process */
+void gs_rs_heads(void); /* process */
+void gs_rs_watch(bool on); /* process */
+void gs_rs_debug_changed(void); /* process */
+void gs_rs_reserve_fit(void); /* process */
+void gs_rs_seal_all(void); /* process */
+
+void gs_rs_core_work(struct gs_core_sys *sys); /* process */
+void gs_rs_core_bell(struct gs_core_sys *sys); /* RCU callback */
+void gs_rs_core_free(struct gs_core_sys *sys); /* RCU callback */
+void gs_rs_family_work(struct gs_core_sys *sys); /* process */
+void gs_rs_family_bell(struct gs_core_sys *sys); /* RCU callback */
+void gs_rs_module_going(const void *mod); /* process */
+void gs_rs_slab_free(struct rcu_head *head); /* RCU callback */
+
+/* Process, others' locks held. */
+unsigned long gs_rs_reclaimable(void);
+unsigned long gs_rs_reclaim_pages(unsigned long wanted);
 
 #endif /* _GRACESLAB_SHIM_H */

@@ -20,6 +20,9 @@ int gs_trace_watch(void);
 void gs_trace_unwatch(void);
 #endif
 
+/* Fields and statements a line each, as tracepoints are written. */
+/* clang-format off */
+
 TRACE_EVENT_FN(gs_alloc,
 	TP_PROTO(const char *cache, const void *obj, gfp_t gfp),
 	TP_ARGS(cache, obj, gfp),
@@ -171,6 +174,8 @@ TRACE_EVENT(gs_leak,
 	),
 	TP_printk("cache=%s obj=%p", __get_str(cache), __entry->obj)
 );
+
+/* clang-format on */
 
 #endif /* _GRACESLAB_TRACE_H */
 

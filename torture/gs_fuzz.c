@@ -76,10 +76,12 @@ static int one_in(u32 n)
 static u64 edge(void)
 {
 	static const u64 edges[] = {
+		/* clang-format off */
 		0, 1, 2, 7, 8, 255, 256, 511, 512, 513, 4095, 4096, 65535, 65536,
 		0x7fffffff, 0x80000000, 0xffffffff, 0x100000000, 0x7fffffffffffffff,
 		0x8000000000000000, ~0ull, 0x7ffffffff000, 0xffff800000000000,
 		0xffffffff80000000,
+		/* clang-format on */
 	};
 
 	return one_in(3) ? any() : edges[below(ARRAY_SIZE(edges))];
@@ -201,9 +203,11 @@ static void fuzz_ioctl(int fd, struct counts *c)
 static size_t any_text(char *text, size_t room_for)
 {
 	static const char * const almost[] = {
+		/* clang-format off */
 		"0", "1", "10", "60", "1020", "1021", "-1", "0x10", "1x", "", "F", "FZPU",
 		"-", "Q", "4294967295", "4294967296", "99999999999999999999", " 7", "7 8",
 		"%s%n", "on", "Y",
+		/* clang-format on */
 	};
 	size_t len, i;
 

@@ -122,17 +122,20 @@ static void gst_other_free(struct gst_who *who, struct gst_object *obj)
 
 void gst_others_make(struct gst_who *who)
 {
-	bool made;
+	bool made, publish;
 	void *obj = gst_memory(who, &made);
+	unsigned int slot;
 
 	if (!obj)
 		return;
 	gst_object_take(obj, NULL, GST_OTHERS, GST_OTHER_SIZE, made, 0);
-	if (gst_one_in(who, 2))
-		obj = unrcu_pointer(xchg(&gst_published[gst_random(who, GST_OTHER_SLOTS)],
+	publish = gst_one_in(who, 2);
+	slot = gst_random(who, GST_OTHER_SLOTS);
+	if (publish)
+		obj = unrcu_pointer(xchg(&gst_published[slot],
 					 RCU_INITIALIZER(obj)));
 	else
-		obj = xchg(&gst_kept[gst_random(who, GST_OTHER_SLOTS)], obj);
+		obj = xchg(&gst_kept[slot], obj);
 	gst_other_free(who, obj);
 }
 

@@ -52,7 +52,8 @@ void gst_record(const void *obj, const char *what, u64 word,
 /* Those of the last ones that are of @obj, oldest first. */
 void gst_record_say(const void *obj)
 {
-	unsigned int newest = (unsigned int)atomic_read(&gst_newest), nr, left = 0;
+	unsigned int newest = (unsigned int)atomic_read(&gst_newest);
+	unsigned int nr, left = 0;
 
 	for (nr = 0; nr < GST_EVENTS; nr++)
 		left += gst_events[nr].obj == obj;

@@ -56,9 +56,10 @@ void *gst_alloc(struct gst_who *who, struct gst_cache *gt)
 
 static bool gst_gives(struct gst_cache *gt, void *obj, enum gst_state state)
 {
-	enum gst_state mark = state == GST_FREED && gst_typesafe(gt) ?
-			      GST_RELEASED : state;
+	enum gst_state mark = state;
 
+	if (state == GST_FREED && gst_typesafe(gt))
+		mark = GST_RELEASED;
 	if (gt->word && !gst_object_give(obj, gst_own_kind(gt->size), gt->size, mark))
 		return false;
 	/* The last use of gt, which may go with its last object. */

@@ -92,8 +92,11 @@ static int gs_area_work(void *arg)
 			w->failed = true;
 			break;
 		}
-		if (i % GS_AREA_EVERY == 0)
-			area = gs_area_publish(area, get_random_u32_below(GS_AREA_SLOTS));
+		if (i % GS_AREA_EVERY == 0) {
+			u32 slot = get_random_u32_below(GS_AREA_SLOTS);
+
+			area = gs_area_publish(area, slot);
+		}
 		gs_area_free(area, w->headed);
 		if (i % 1024 == 1023)
 			cond_resched();
@@ -120,9 +123,11 @@ static int gs_area_read(void *unused)
 		bool same = true;
 		const struct gs_area *area;
 		u64 number;
+		u32 slot;
 
 		rcu_read_lock();
-		area = rcu_dereference(slots[get_random_u32_below(GS_AREA_SLOTS)]);
+		slot = get_random_u32_below(GS_AREA_SLOTS);
+		area = rcu_dereference(slots[slot]);
 		if (area) {
 			number = READ_ONCE(area->number);
 			for (i = 0; i <= dwell && same; i++) {
@@ -180,8 +185,11 @@ static int __init gs_areas_init(void)
 {
 	int cpu, i, ret = 0;
 
-	for_each_online_cpu(cpu)
-		ret = ret ?: gs_area_start(&readers[cpu], gs_area_read, NULL, cpu);
+	for_each_online_cpu(cpu) {
+		if (!ret)
+			ret = gs_area_start(&readers[cpu], gs_area_read, NULL,
+					    cpu);
+	}
 	ret = ret ?: gs_area_case(false);
 	ret = ret ?: gs_area_case(true);
 	for_each_online_cpu(cpu)

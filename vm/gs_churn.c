@@ -305,8 +305,9 @@ static int __init gs_churn_init(void)
 		void *held = kcalloc(GS_HELD, sizeof(void *), GFP_KERNEL);
 		struct task_struct *task;
 
-		task = held ? kthread_run(gs_churn_main, held, "gs_churn/%u", i)
-			    : ERR_PTR(-ENOMEM);
+		task = ERR_PTR(-ENOMEM);
+		if (held)
+			task = kthread_run(gs_churn_main, held, "gs_churn/%u", i);
 		if (IS_ERR(task)) {
 			kfree(held);
 			gs_churn_stop();

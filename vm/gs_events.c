@@ -266,8 +266,11 @@ static int gs_events_make(unsigned int nr)
 			gs_events_few();
 			return PTR_ERR(c);
 		}
-		if (gs_events_nr % 100 == 0)
-			gs_cache_free(c, gs_cache_alloc(c, GFP_KERNEL | __GFP_NOFAIL));
+		if (gs_events_nr % 100 == 0) {
+			void *obj = gs_cache_alloc(c, GFP_KERNEL | __GFP_NOFAIL);
+
+			gs_cache_free(c, obj);
+		}
 		gs_events_many[gs_events_nr++] = c;
 		cond_resched();
 	}

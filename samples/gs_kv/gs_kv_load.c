@@ -226,8 +226,9 @@ static void writer(int fd, int me)
 		for (int n = 0; n < 64; n++) {
 			size_t i = pick(&random, (size_t)me, step);
 			bool seldom = next_random(&random) % 16 == 0;
-			bool absent = DELETED(atomic_load_explicit(&truth[i].done,
-								   memory_order_relaxed));
+			u64 done = atomic_load_explicit(&truth[i].done,
+							memory_order_relaxed);
+			bool absent = DELETED(done);
 
 			if (self_test && i < NR_BAITS)
 				continue;

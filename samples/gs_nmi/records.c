@@ -44,9 +44,10 @@ static void gs_record_free(enum gs_kind kind, struct gs_record *record)
 static void gs_record_put(enum gs_kind kind, unsigned int slot,
 			  struct gs_record *record)
 {
+	struct gs_record __rcu **place = &gs_slots[kind][slot];
 	struct gs_record *old;
 
-	old = unrcu_pointer(xchg(&gs_slots[kind][slot], RCU_INITIALIZER(record)));
+	old = unrcu_pointer(xchg(place, RCU_INITIALIZER(record)));
 	if (old)
 		gs_record_free(kind, old);
 }

@@ -44,7 +44,7 @@ static unsigned long given;	/* pointers, to graceslab */
 
 struct gs_result {
 	unsigned int steps;
-	u64 all_ns;	/* the growing: a new table, copied, published, the old given away */
+	u64 all_ns;	/* new tables, copied, published, the old given away */
 	u64 wait_ns;	/* until everything was freed after that */
 	u64 give_ns;	/* of it, getting rid of tables */
 	u64 longest_ns;	/* the longest one of these */
