@@ -146,7 +146,8 @@ static int gs_bulk(const char *name, enum gs_bench_side side, size_t nr)
 		}
 	} else {
 		for (i = 0; i < rounds; i++) {
-			if (!kmem_cache_alloc_bulk(caches.peer, GFP_KERNEL, nr, p))
+			if (!kmem_cache_alloc_bulk(caches.peer, GFP_KERNEL, nr,
+						   p))
 				return -ENOMEM;
 			kmem_cache_free_bulk(caches.peer, nr, p);
 		}
@@ -228,7 +229,8 @@ static int gs_kvfree_vmalloc(enum gs_bench_side side)
 	}
 	begin = gs_bench_now();
 	gs_give_pointers(side, GS_AREAS);
-	gs_bench_each("kvfree_rcu_vmalloc", side, gs_bench_now() - begin, GS_AREAS);
+	gs_bench_each("kvfree_rcu_vmalloc", side, gs_bench_now() - begin,
+		      GS_AREAS);
 	gs_bench_wait_pointers(side);
 	return 0;
 nomem:
@@ -246,7 +248,8 @@ static int gs_on_caches(unsigned int repeats, gs_bench_once once)
 	objects = gs_bench_objects(GS_BURST);
 	if (!objects)
 		return ret;
-	ret = gs_bench_open(&caches, "gs_bench", sizeof(struct gs_bench_obj), NULL);
+	ret = gs_bench_open(&caches, "gs_bench", sizeof(struct gs_bench_obj),
+			    NULL);
 	if (!ret) {
 		ret = gs_bench_repeat(repeats, once);
 		gs_bench_close(&caches);

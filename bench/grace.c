@@ -119,7 +119,8 @@ static int gs_barrier_row(enum gs_bench_side side)
 	ret = ret ?: gs_bench_alloc_all(&caches, side, objects, GS_PENDING);
 	if (ret)
 		return ret;
-	ret = gs_bench_alloc_all(&elsewhere, side, objects + GS_PENDING, GS_DRAIN);
+	ret = gs_bench_alloc_all(&elsewhere, side, objects + GS_PENDING,
+				 GS_DRAIN);
 	if (ret) {
 		gs_bench_free_all(&caches, side, objects, GS_PENDING);
 		return ret;
@@ -143,7 +144,8 @@ static int gs_barrier_row(enum gs_bench_side side)
 		gs_bench_wait(&elsewhere, side);
 		begin = gs_bench_now();
 		synchronize_rcu();
-		gs_bench_sample("barrier_period", "us", PEER, gs_bench_now() - begin);
+		gs_bench_sample("barrier_period", "us", PEER,
+				gs_bench_now() - begin);
 	} else {
 		gs_bench_wait(&elsewhere, side);
 		ret = ret ?: gs_bench_again(&elsewhere);
@@ -195,7 +197,8 @@ static int gs_barrier_beside(enum gs_bench_side side, size_t nr, bool all)
 	gs_bench_wait(&elsewhere, side);
 	if (all)
 		gs_bench_wait(&caches, side);
-	scnprintf(name, sizeof(name), "barrier_%s_%zu", all ? "all" : "cache", nr);
+	scnprintf(name, sizeof(name), "barrier_%s_%zu", all ? "all" : "cache",
+		  nr);
 	gs_periods(name, side, took);
 	return 0;
 }
@@ -323,7 +326,8 @@ static int gs_on_caches(unsigned int repeats, gs_bench_once once, size_t nr,
 	objects = gs_bench_objects(nr);
 	if (!objects)
 		return ret;
-	ret = gs_bench_open(&caches, "gs_bench", sizeof(struct gs_bench_obj), dtor);
+	ret = gs_bench_open(&caches, "gs_bench", sizeof(struct gs_bench_obj),
+			    dtor);
 	if (!ret) {
 		if (once == gs_age)
 			ret = gs_check_wipes();

@@ -53,8 +53,7 @@ void gs_bench_sample(const char *name, const char *unit,
 		     enum gs_bench_side side, u64 milli);
 
 /* Takes a sample of @spent for @nr operations. */
-void gs_bench_each(const char *name, enum gs_bench_side side, u64 spent,
-		   u64 nr);
+void gs_bench_each(const char *name, enum gs_bench_side side, u64 spent, u64 nr);
 
 /* A point of a curve that is plotted. */
 void gs_bench_point(const char *curve, enum gs_bench_side side, u64 x, u64 y);

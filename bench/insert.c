@@ -29,7 +29,7 @@ struct gs_entry {
 };
 
 struct gs_bucket {
-	spinlock_t lock;	/* of writers */
+	spinlock_t lock; /* of writers */
 	struct hlist_head list;
 } ____cacheline_aligned;
 
@@ -205,12 +205,14 @@ static int gs_insert_once(enum gs_bench_side side)
 	gs_empty();
 	gs_bench_wait(&caches, side);
 	if (!ret && wrong) {
-		pr_err("gs_bench: insert: %llu failed, or were seen half written\n", wrong);
+		pr_err("gs_bench: insert: %llu failed, or were seen half written\n",
+		       wrong);
 		ret = -EIO;
 	}
 	if (!ret)
 		gs_bench_sample("insert", "inserts/ms", side,
-				mul_u64_u64_div_u64(done, 1000 * NSEC_PER_MSEC, took));
+				mul_u64_u64_div_u64(done, 1000 * NSEC_PER_MSEC,
+						    took));
 	return ret;
 }
 

@@ -99,11 +99,14 @@ static int gs_steady(enum gs_bench_side side)
 	before = gs_bench_free_pages();
 	begin = ktime_get_ns();
 	ret = gs_start_loaders(side);
-	while (!ret && ktime_get_ns() - begin < (u64)steady_ms * NSEC_PER_MSEC &&
+	while (!ret &&
+	       ktime_get_ns() - begin < (u64)steady_ms * NSEC_PER_MSEC &&
 	       nr < steady_ms / GS_EVERY_MS) {
 		msleep(GS_EVERY_MS);
 		now = gs_bench_free_pages();
-		held[nr++] = now < before ? (before - now) * (PAGE_SIZE / 1024) : 0;
+		held[nr++] = now < before ?
+				     (before - now) * (PAGE_SIZE / 1024) :
+				     0;
 	}
 	for_each_online_cpu(cpu) {
 		if (!loaders[cpu].task)
@@ -123,11 +126,14 @@ static int gs_steady(enum gs_bench_side side)
 		return ret;
 
 	gs_bench_sample("steady", "objects/ms", side,
-			mul_u64_u64_div_u64(done - failed, 1000 * NSEC_PER_MSEC, took));
+			mul_u64_u64_div_u64(done - failed, 1000 * NSEC_PER_MSEC,
+					    took));
 	for (i = 0; i < nr; i++)
-		gs_bench_point("memory", side, i * took / NSEC_PER_MSEC / nr, held[i]);
+		gs_bench_point("memory", side, i * took / NSEC_PER_MSEC / nr,
+			       held[i]);
 	gs_bench_sort(held, nr);
-	gs_bench_sample("steady_memory", "KiB", side, 1000 * held[nr * 99 / 100]);
+	gs_bench_sample("steady_memory", "KiB", side,
+			1000 * held[nr * 99 / 100]);
 	return 0;
 }
 
@@ -138,7 +144,8 @@ static int gs_steady_run(unsigned int repeats)
 	held = vzalloc(array_size(steady_ms / GS_EVERY_MS + 1, sizeof(*held)));
 	if (!held)
 		return -ENOMEM;
-	ret = gs_bench_open(&caches, "gs_bench", sizeof(struct gs_small_obj), NULL);
+	ret = gs_bench_open(&caches, "gs_bench", sizeof(struct gs_small_obj),
+			    NULL);
 	if (!ret) {
 		ret = gs_bench_repeat(repeats, gs_steady);
 		gs_bench_close(&caches);
@@ -159,7 +166,7 @@ static __always_inline u64 gs_ticks(void)
 #ifdef __x86_64__
 	u32 low, high;
 
-	asm volatile("lfence; rdtsc" : "=a" (low), "=d" (high) : : "memory");
+	asm volatile("lfence; rdtsc" : "=a"(low), "=d"(high) : : "memory");
 	return (u64)high << 32 | low;
 #else
 	return ktime_get_ns();
@@ -202,7 +209,8 @@ static int gs_latency(enum gs_bench_side side)
 	gs_bench_sort(times, GS_TIMES);
 	for (i = 0; i < GS_TIMES; i++)
 		times[i] = mul_u64_u64_div_u64(times[i], nanoseconds, ticks);
-	gs_bench_sample("latency_median", "ns", side, 1000 * times[GS_TIMES / 2]);
+	gs_bench_sample("latency_median", "ns", side,
+			1000 * times[GS_TIMES / 2]);
 	gs_bench_sample("latency_p999", "ns", side,
 			1000 * times[GS_TIMES - GS_TIMES / 1000]);
 	/* The distribution: closer and closer to the slowest one. */
@@ -218,7 +226,8 @@ static int gs_latency_run(unsigned int repeats)
 	times = vzalloc(array_size(GS_TIMES, sizeof(*times)));
 	if (!times)
 		return -ENOMEM;
-	ret = gs_bench_open(&caches, "gs_bench", sizeof(struct gs_small_obj), NULL);
+	ret = gs_bench_open(&caches, "gs_bench", sizeof(struct gs_small_obj),
+			    NULL);
 	if (!ret) {
 		ret = gs_bench_repeat(repeats, gs_latency);
 		gs_bench_close(&caches);

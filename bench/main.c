@@ -23,8 +23,8 @@ module_param_named(insn, gs_bench_insn, bool, 0444);
 MODULE_PARM_DESC(insn, "the machine's nanoseconds are instructions");
 
 static const struct gs_bench_row * const tables[] = {
-	gs_bench_fast_rows, gs_bench_grace_rows, gs_bench_insert_rows,
-	gs_bench_life_rows, gs_bench_load_rows, gs_bench_memory_rows,
+	gs_bench_fast_rows,  gs_bench_grace_rows, gs_bench_insert_rows,
+	gs_bench_life_rows,  gs_bench_load_rows,  gs_bench_memory_rows,
 	gs_bench_peers_rows, gs_bench_scale_rows,
 };
 
@@ -116,7 +116,8 @@ static int __init gs_bench_init(void)
 	if (ret)
 		return ret;
 	gs_bench_dir = debugfs_create_dir("gs_bench", NULL);
-	debugfs_create_file("rows", 0400, gs_bench_dir, NULL, &gs_bench_rows_fops);
+	debugfs_create_file("rows", 0400, gs_bench_dir, NULL,
+			    &gs_bench_rows_fops);
 	debugfs_create_file("run", 0200, gs_bench_dir, NULL, &gs_bench_run_fops);
 	debugfs_create_file("samples", 0400, gs_bench_dir, NULL,
 			    &gs_bench_samples_fops);

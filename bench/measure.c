@@ -68,8 +68,7 @@ void gs_bench_sample(const char *name, const char *unit,
 			gs_side[side], milli);
 }
 
-void gs_bench_each(const char *name, enum gs_bench_side side, u64 spent,
-		   u64 nr)
+void gs_bench_each(const char *name, enum gs_bench_side side, u64 spent, u64 nr)
 {
 	gs_bench_sample(name, gs_bench_unit(), side, spent * 1000 / nr);
 }
@@ -120,7 +119,8 @@ unsigned long gs_bench_free_pages(void)
 		struct zone *zones = NODE_DATA(nid)->node_zones;
 
 		for (zone = zones; zone < zones + MAX_NR_ZONES; zone++) {
-			struct per_cpu_pages __percpu *pcp = zone->per_cpu_pageset;
+			struct per_cpu_pages
+				__percpu *pcp = zone->per_cpu_pageset;
 
 			if (!populated_zone(zone))
 				continue;

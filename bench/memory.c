@@ -64,7 +64,8 @@ static int gs_bytes(enum gs_bench_side side)
 static int gs_bytes_run(unsigned int repeats)
 {
 	static const unsigned int sizes[] = {
-		8, 16, 24, 32, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096, 8192,
+		8,   16,  24,  32,   64,   96,   128,
+		192, 256, 512, 1024, 2048, 4096, 8192,
 	};
 	int i, ret = 0;
 

@@ -32,7 +32,7 @@ struct gs_scale_obj {
 struct gs_scaler {
 	struct task_struct *task;
 	enum gs_bench_side side;
-	long long mem;		/* pages that were missing, as it reckons */
+	long long mem; /* pages that were missing, as it reckons */
 	u64 end;
 	bool failed;
 };
@@ -53,7 +53,8 @@ static int gs_scaler_main(void *arg)
 		else if (loop % max(1U, scale_loops / 4) == 0)
 			during = (during + si_mem_available()) / 2;
 		for (i = 0; i < scale_objects; i++) {
-			struct gs_scale_obj *obj = kzalloc(sizeof(*obj), GFP_KERNEL);
+			struct gs_scale_obj *obj = kzalloc(sizeof(*obj),
+							   GFP_KERNEL);
 
 			if (!obj) {
 				s->failed = true;

@@ -163,7 +163,8 @@ static int gs_scale_run(unsigned int repeats)
 		if (!workers[i].objects)
 			goto out;
 	}
-	ret = gs_bench_open(&caches, "gs_bench", sizeof(struct gs_bench_obj), NULL);
+	ret = gs_bench_open(&caches, "gs_bench", sizeof(struct gs_bench_obj),
+			    NULL);
 	if (ret)
 		goto out;
 	for (together = 1; together <= cpus && !ret; together *= 2)

@@ -280,7 +280,8 @@ int gs_sheaf_refill(struct gs_cache *c, gfp_t gfp, struct gs_sheaf **s,
  * Return: an object as long as the sheaf has one: it cannot fail as often as
  * the sheaf was filled for. NULL after that.
  */
-void *gs_sheaf_alloc(struct gs_cache *c, struct gs_sheaf *s) __malloc __must_check;
+void *gs_sheaf_alloc(struct gs_cache *c,
+		     struct gs_sheaf *s) __malloc __must_check;
 
 /**
  * gs_sheaf_return() - give a sheaf back with what is left in it
@@ -507,15 +508,15 @@ void gs_barrier(void);
  * cheapest step to the last one.
  */
 enum gs_step {
-	GS_STEP_CACHED_PAGE,	/* a page of the CPU's reserve */
-	GS_STEP_PAGE,		/* a page by the caller's gfp */
-	GS_STEP_RESERVE,	/* room for one pointer, of the reserve */
-	GS_STEP_WRAPPER,	/* room for one pointer, by the caller's gfp */
-	GS_STEP_WAITED,		/* the caller waited for the grace period */
-	GS_STEP_REFUSED,	/* -ENOMEM: the caller kept its pointer */
-	GS_STEP_LINKED,		/* the object's own head linked it */
-	GS_STEP_SLOT,		/* a slot: no memory, or an open section met */
-	GS_STEP_LEAKED,		/* not even that */
+	GS_STEP_CACHED_PAGE, /* a page of the CPU's reserve */
+	GS_STEP_PAGE,        /* a page by the caller's gfp */
+	GS_STEP_RESERVE,     /* room for one pointer, of the reserve */
+	GS_STEP_WRAPPER,     /* room for one pointer, by the caller's gfp */
+	GS_STEP_WAITED,      /* the caller waited for the grace period */
+	GS_STEP_REFUSED,     /* -ENOMEM: the caller kept its pointer */
+	GS_STEP_LINKED,      /* the object's own head linked it */
+	GS_STEP_SLOT,        /* a slot: no memory, or an open section met */
+	GS_STEP_LEAKED,      /* not even that */
 };
 
 /**
@@ -529,12 +530,12 @@ u64 gs_steps(unsigned int step);
 
 /* Where gs_inject() makes an attempt to get memory fail. */
 enum gs_inject_point {
-	GS_INJECT_SHEAF,	/* a sheaf */
-	GS_INJECT_PAGE,		/* a page for others' pointers */
-	GS_INJECT_SLAB,		/* a slab */
-	GS_INJECT_CACHED_PAGE,	/* a page of a CPU's reserve */
-	GS_INJECT_RESERVE,	/* room for one pointer, of a CPU's reserve */
-	GS_INJECT_WRAPPER,	/* memory for one pointer */
+	GS_INJECT_SHEAF,       /* a sheaf */
+	GS_INJECT_PAGE,        /* a page for others' pointers */
+	GS_INJECT_SLAB,        /* a slab */
+	GS_INJECT_CACHED_PAGE, /* a page of a CPU's reserve */
+	GS_INJECT_RESERVE,     /* room for one pointer, of a CPU's reserve */
+	GS_INJECT_WRAPPER,     /* memory for one pointer */
 };
 
 /**

@@ -125,7 +125,8 @@ static void gs_age_judge(struct kunit *test, int nr, int most)
 		int n = atomic_read(&gs_age_late[i]);
 
 		if (n)
-			kunit_info(test, "%d of %d: %d grace periods began after theirs\n",
+			kunit_info(test,
+				   "%d of %d: %d grace periods began after theirs\n",
 				   n, nr, i - 1);
 		others += READ_ONCE(gs_age_looked[i]);
 		if (i > most) {
@@ -135,7 +136,8 @@ static void gs_age_judge(struct kunit *test, int nr, int most)
 	}
 	kunit_info(test, "%lu of %lu who looked at each tick were as late\n",
 		   control, others);
-	KUNIT_EXPECT_LE(test, late, nr / 3 + 2 * nr * control / max(others, 1UL));
+	KUNIT_EXPECT_LE(test, late,
+			nr / 3 + 2 * nr * control / max(others, 1UL));
 }
 
 /* A batch that is full is sealed at once. */
@@ -200,13 +202,15 @@ static void gs_age_asked(struct kunit *test)
 	reader = kunit_kzalloc(test, sizeof(*reader), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, reader);
 	c = gs_test_cache(test, "gs_age", sizeof(struct gs_node), &args, 0);
-	gs_thread_run(test, gs_other_cpu(gs_pin_self(test)), gs_age_read, reader);
+	gs_thread_run(test, gs_other_cpu(gs_pin_self(test)), gs_age_read,
+		      reader);
 	for (round = 0; round < 10; round++) {
 		gs_cache_barrier(c);
 		/* Whatever is under way ends. */
 		fsleep(100 * USEC_PER_MSEC);
 		WRITE_ONCE(reader->hold, true);
-		KUNIT_EXPECT_TRUE(test, gs_wait_until(READ_ONCE(reader->inside)));
+		KUNIT_EXPECT_TRUE(test,
+				  gs_wait_until(READ_ONCE(reader->inside)));
 		cookie = gs_age_cookie();
 		gs_age_batch(test, c);
 		first += gs_age_begins(cookie + 1);
@@ -248,8 +252,9 @@ static void gs_age_no_further(struct kunit *test)
 		cookie = get_state_synchronize_rcu();
 		cond_synchronize_rcu(cookie);
 		reader = gs_reader_hold(test, NULL, NULL);
-		KUNIT_EXPECT_TRUE(test, gs_wait_until(atomic_read(&gs_age_back) ==
-						      2 * GS_AGE_BATCH));
+		KUNIT_EXPECT_TRUE(test,
+				  gs_wait_until(atomic_read(&gs_age_back) ==
+						2 * GS_AGE_BATCH));
 		KUNIT_EXPECT_TRUE(test, gs_reader_inside(reader));
 		gs_reader_release(test, reader);
 	}

@@ -64,8 +64,8 @@ static void gs_barn_memory(struct kunit *test)
 	rcu_barrier();
 	/* KASAN keeps what was freed for a while, and the depot its stacks. */
 	if (!slow)
-		KUNIT_EXPECT_TRUE(test, gs_wait_until(gs_free_pages() +
-						      allowed > before));
+		KUNIT_EXPECT_TRUE(test, gs_wait_until(gs_free_pages() + allowed >
+						      before));
 }
 
 static struct kunit_case gs_barn_cases[] = {

@@ -169,8 +169,8 @@ static void gs_barrier_not_prolonged(struct kunit *test)
 	forever->c = c;
 	thread = gs_thread_run(test, gs_other_cpu(cpu),
 			       gs_barrier_queue_forever, forever);
-	KUNIT_EXPECT_TRUE(test, gs_wait_until(READ_ONCE(forever->queued) >
-					      1000));
+	KUNIT_EXPECT_TRUE(test,
+			  gs_wait_until(READ_ONCE(forever->queued) > 1000));
 	/* A few times with something pending, whose barrier saw more come. */
 	end = jiffies + msecs_to_jiffies(GS_READER_LIMIT_MS / 2);
 	while (grown < 4 && time_before(jiffies, end)) {

@@ -36,8 +36,9 @@ static void gs_bulk_all(struct kunit *test)
 	objs = gs_test_array(test, 5000, sizeof(*objs));
 	for (k = 0; k < ARRAY_SIZE(counts); k++) {
 		nr = counts[k];
-		KUNIT_ASSERT_EQ(test, gs_cache_alloc_bulk(c, GFP_KERNEL, nr,
-							  objs), nr);
+		KUNIT_ASSERT_EQ(test,
+				gs_cache_alloc_bulk(c, GFP_KERNEL, nr, objs),
+				nr);
 		KUNIT_EXPECT_EQ(test, gs_test_stats(test, c).live, nr);
 		for (i = 0; i < nr; i++)
 			gs_fill(objs[i], GS_BULK_SIZE, i);
@@ -83,8 +84,7 @@ static void gs_bulk_mixed(struct kunit *test)
 	for (i = 0; i < nr; i++)
 		KUNIT_EXPECT_TRUE(test, gs_filled(objs[i], GS_BULK_SIZE, i));
 	gs_cache_free_bulk(c, nr, objs);
-	KUNIT_ASSERT_EQ(test, gs_cache_alloc_bulk(c, GFP_KERNEL, nr, objs),
-			nr);
+	KUNIT_ASSERT_EQ(test, gs_cache_alloc_bulk(c, GFP_KERNEL, nr, objs), nr);
 	for (i = 0; i < nr; i++) {
 		if (i & 1)
 			gs_cache_free(c, objs[i]);
@@ -195,8 +195,7 @@ static void gs_bulk_none(struct kunit *test)
 	gs_reserve_some(test);
 	c = gs_test_cache(test, "gs_bulk", size, NULL, 0);
 	objs = gs_test_array(test, nr, sizeof(*objs));
-	KUNIT_EXPECT_EQ(test, gs_cache_alloc_bulk(c, __GFP_NOWARN, nr, objs),
-			0);
+	KUNIT_EXPECT_EQ(test, gs_cache_alloc_bulk(c, __GFP_NOWARN, nr, objs), 0);
 	stats = gs_test_stats(test, c);
 	KUNIT_EXPECT_EQ(test, stats.live, 0);
 	/* It did try. */

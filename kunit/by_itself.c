@@ -90,8 +90,9 @@ static void gs_itself_deferred(struct kunit *test)
 		kunit_release_action(test, gs_itself_end, irq);
 		KUNIT_EXPECT_GE(test, stats.frees_bits, 10 * round);
 		stats = gs_test_stats(test, irq->c);
-		KUNIT_EXPECT_TRUE(test, gs_wait_until(gs_test_stats(test, irq->c).done ==
-						      stats.queued));
+		KUNIT_EXPECT_TRUE(test,
+				  gs_wait_until(gs_test_stats(test, irq->c)
+							.done == stats.queued));
 	}
 	KUNIT_EXPECT_EQ(test, gs_test_stats(test, irq->c).live, 0);
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, irq->c), 0);
@@ -119,9 +120,8 @@ static void gs_itself_again(struct kunit *test)
 	fsleep(60 * USEC_PER_MSEC);
 	KUNIT_EXPECT_TRUE(test, gs_reader_inside(reader));
 	gs_reader_release(test, reader);
-	KUNIT_EXPECT_TRUE(test,
-			  gs_wait_until(!gs_test_pending(test, first) &&
-					!gs_test_pending(test, second)));
+	KUNIT_EXPECT_TRUE(test, gs_wait_until(!gs_test_pending(test, first) &&
+					      !gs_test_pending(test, second)));
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, second), 0);
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, first), 0);
 }

@@ -199,7 +199,8 @@ static void gs_capacity_load(struct kunit *test)
 			  gs_param_flags(test));
 	for (i = 0; i < ARRAY_SIZE(threads); i++) {
 		users[i].c = c;
-		threads[i] = gs_thread_run(test, cpu, gs_capacity_use, &users[i]);
+		threads[i] = gs_thread_run(test, cpu, gs_capacity_use,
+					   &users[i]);
 		cpu = gs_other_cpu(cpu);
 	}
 	for (i = 0; i < 120; i++) {
@@ -207,7 +208,9 @@ static void gs_capacity_load(struct kunit *test)
 		usleep_range(500, 1500);
 	}
 	for (i = 0; i < ARRAY_SIZE(threads); i++) {
-		KUNIT_EXPECT_TRUE(test, gs_wait_until(READ_ONCE(users[i].rounds) > 20));
+		KUNIT_EXPECT_TRUE(test,
+				  gs_wait_until(READ_ONCE(users[i].rounds) >
+						20));
 		gs_thread_stop(test, threads[i]);
 		KUNIT_EXPECT_EQ(test, users[i].wrong, 0);
 	}

@@ -25,7 +25,9 @@ static struct gs_cache *gs_child(struct kunit *test, struct gs_cache *root,
 {
 	struct gs_cache *child = root;
 
-	KUNIT_ASSERT_TRUE(test, gs_wait_until((child = gs_cache_child(root, key)) != root));
+	KUNIT_ASSERT_TRUE(test,
+			  gs_wait_until((child = gs_cache_child(root, key)) !=
+					root));
 	KUNIT_ASSERT_NOT_NULL(test, child);
 	return child;
 }
@@ -41,7 +43,9 @@ static void *gs_child_alloc(struct kunit *test, struct gs_cache *c)
 /* One for each key, and always the same. */
 static void gs_children_made(struct kunit *test)
 {
-	static const u64 keys[] = { 0, 1, 2, 63, 64, 4711, U64_MAX, U64_MAX - 1 };
+	static const u64 keys[] = {
+		0, 1, 2, 63, 64, 4711, U64_MAX, U64_MAX - 1
+	};
 	struct gs_cache *root, *children[ARRAY_SIZE(keys)];
 	int i, k;
 
@@ -108,8 +112,9 @@ static void gs_children_own(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, gs_test_stats(test, b).live, NR);
 	stats = gs_test_stats(test, root);
 	KUNIT_EXPECT_EQ(test, stats.live, 2 * NR);
-	KUNIT_EXPECT_EQ(test, stats.slabs, gs_test_stats(test, a).slabs +
-					   gs_test_stats(test, b).slabs);
+	KUNIT_EXPECT_EQ(test, stats.slabs,
+			gs_test_stats(test, a).slabs +
+				gs_test_stats(test, b).slabs);
 	for (i = 0; i < 2 * NR; i++)
 		KUNIT_EXPECT_TRUE(test, gs_filled(objs[i], GS_CHILD_SIZE, i));
 	/* Through the root, the sibling, and itself; at once, later and in bulk. */
@@ -161,11 +166,13 @@ static void gs_children_gone(struct kunit *test)
 	next = gs_child(test, root, 9);
 	KUNIT_EXPECT_PTR_NE(test, next, old);
 	/* The one slab that has the object is left of it, by and by. */
-	KUNIT_EXPECT_TRUE(test, gs_wait_until(gs_child_left(test, root, &stats)));
+	KUNIT_EXPECT_TRUE(test,
+			  gs_wait_until(gs_child_left(test, root, &stats)));
 	KUNIT_EXPECT_EQ(test, stats.slabs, 1);
 	KUNIT_EXPECT_TRUE(test, gs_filled(obj, GS_CHILD_SIZE, 9));
 	gs_cache_free(root, obj);
-	KUNIT_EXPECT_TRUE(test, gs_wait_until(gs_test_stats(test, root).slabs == 0));
+	KUNIT_EXPECT_TRUE(test,
+			  gs_wait_until(gs_test_stats(test, root).slabs == 0));
 	/* There is none for these, which is fine. */
 	gs_cache_child_gone(root, 9);
 	gs_cache_child_gone(root, 9);
@@ -231,7 +238,8 @@ static void gs_children_reader(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, gs_wait_until(READ_ONCE(r->nr) > nr + 10));
 	gs_reader_release(test, reader);
 	KUNIT_EXPECT_EQ(test, r->wrong, 0);
-	KUNIT_EXPECT_TRUE(test, gs_wait_until(gs_test_stats(test, root).slabs == 0));
+	KUNIT_EXPECT_TRUE(test,
+			  gs_wait_until(gs_test_stats(test, root).slabs == 0));
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, root), 0);
 }
 
@@ -245,7 +253,9 @@ static void gs_children_dtor(void *obj)
 /* The root's destructor, and the root's barrier, are its children's. */
 static void gs_children_dtors(struct kunit *test)
 {
-	static const struct gs_cache_args args = { .rcu_dtor = gs_children_dtor };
+	static const struct gs_cache_args args = {
+		.rcu_dtor = gs_children_dtor
+	};
 	struct gs_cache *root, *a, *b;
 	int i;
 
@@ -286,8 +296,12 @@ static void gs_children_leak(struct kunit *test)
 	gs_log_mark(&log);
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, root), -EBUSY);
 	KUNIT_EXPECT_EQ(test, gs_cache_zombies(), zombies + 1);
-	KUNIT_EXPECT_EQ(test, 1, gs_log_count_obj(&log, "gs_children:4: leaked object ", objs[0]));
-	KUNIT_EXPECT_EQ(test, 1, gs_log_count_obj(&log, "gs_children:5: leaked object ", objs[1]));
+	KUNIT_EXPECT_EQ(test, 1,
+			gs_log_count_obj(&log, "gs_children:4: leaked object ",
+					 objs[0]));
+	KUNIT_EXPECT_EQ(test, 1,
+			gs_log_count_obj(&log, "gs_children:5: leaked object ",
+					 objs[1]));
 	/* The name is free, and the zombies are good for their objects. */
 	root = gs_children_root(test);
 	gs_cache_free(child, objs[1]);
@@ -394,7 +408,10 @@ static void gs_children_race(struct kunit *test)
 		struct gs_cache *root = gs_children_root(test);
 
 		for (k = 0; k < ARRAY_SIZE(threads); k++) {
-			users[k] = (struct gs_child_user){ .root = root, .cpu = k, };
+			users[k] = (struct gs_child_user){
+				.root = root,
+				.cpu = k,
+			};
 			threads[k] = gs_thread_run(test, cpu, gs_child_use,
 						   &users[k]);
 			cpu = gs_other_cpu(cpu);

@@ -63,8 +63,12 @@ static void gs_stop_at_work(struct kunit *test)
 	stop->root = root;
 	KUNIT_ASSERT_EQ(test, 0,
 			kunit_add_action_or_reset(test, gs_stop_let_go, stop));
-	KUNIT_ASSERT_TRUE(test, gs_wait_until((leaving = gs_cache_child(root, 1)) != root));
-	KUNIT_ASSERT_TRUE(test, gs_wait_until((stays = gs_cache_child(root, 2)) != root));
+	KUNIT_ASSERT_TRUE(test,
+			  gs_wait_until((leaving = gs_cache_child(root, 1)) !=
+					root));
+	KUNIT_ASSERT_TRUE(test,
+			  gs_wait_until((stays = gs_cache_child(root, 2)) !=
+					root));
 
 	/* The worker closes a child, and waits for an object of it. */
 	gs_list_free_rcu(root, gs_test_list(test, leaving, 1, stop));

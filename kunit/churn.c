@@ -29,7 +29,7 @@ struct gs_churn_obj {
 
 /* Objects that were handed to a CPU. */
 struct gs_churn_box {
-	spinlock_t lock;	/* protects the rest */
+	spinlock_t lock; /* protects the rest */
 	unsigned int nr;
 	void *obj[GS_CHURN_BOX];
 };
@@ -337,7 +337,8 @@ static void gs_churn_pipe(struct kunit *test)
 			pipe.from->allocs);
 	KUNIT_EXPECT_EQ(test, pipe.to->wrong, 0);
 	/* A worker may have a sheaf of free objects in hand for a moment. */
-	KUNIT_EXPECT_TRUE(test, gs_wait_until(!gs_test_stats(test, churn->c).live));
+	KUNIT_EXPECT_TRUE(test,
+			  gs_wait_until(!gs_test_stats(test, churn->c).live));
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, churn->c), 0);
 }
 

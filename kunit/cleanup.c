@@ -61,16 +61,19 @@ static void gs_cleanup_cache(struct kunit *test)
 
 	{
 		struct gs_cache *c __free(gs_cache_destroy) =
-			gs_cache_create("gs_cleanup", 64, NULL, gs_param_flags(test));
+			gs_cache_create("gs_cleanup", 64, NULL,
+					gs_param_flags(test));
 		struct gs_cache *again __free(gs_cache_destroy) =
-			gs_cache_create("gs_cleanup", 64, NULL, gs_param_flags(test));
+			gs_cache_create("gs_cleanup", 64, NULL,
+					gs_param_flags(test));
 
 		KUNIT_EXPECT_NOT_ERR_OR_NULL(test, c);
 		KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(again), -EEXIST);
 	}
 	{
 		struct gs_cache *c __free(gs_cache_destroy) =
-			gs_cache_create("gs_cleanup", 64, NULL, gs_param_flags(test));
+			gs_cache_create("gs_cleanup", 64, NULL,
+					gs_param_flags(test));
 
 		/* The name was free. */
 		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, c);
@@ -87,8 +90,8 @@ static void gs_cleanup_put(struct kunit *test)
 
 	c = gs_test_cache(test, "gs_cleanup", 64, NULL, gs_param_flags(test));
 	for (i = 0; i < 100; i++) {
-		struct gs_cache *held __free(gs_cache_put) =
-			gs_cache_tryget(c) ? c : NULL;
+		struct gs_cache *held
+			__free(gs_cache_put) = gs_cache_tryget(c) ? c : NULL;
 
 		KUNIT_EXPECT_NOT_NULL(test, held);
 	}

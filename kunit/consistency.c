@@ -25,30 +25,34 @@ struct gs_freeing {
 };
 
 static const struct gs_freeing gs_by_free = {
-	gs_cache_free, "double free of object",
+	gs_cache_free,
+	"double free of object",
 };
 
 static const struct gs_freeing gs_by_free_bulk = {
-	gs_free_bulk_one, "double free of object",
+	gs_free_bulk_one,
+	"double free of object",
 };
 
 static const struct gs_freeing gs_by_free_rcu = {
-	gs_cache_free_rcu, "double free_rcu of object",
+	gs_cache_free_rcu,
+	"double free_rcu of object",
 };
 
 static const struct gs_twice_param {
 	const char *name;
 	const struct gs_freeing *first;
 	const struct gs_freeing *second;
-	bool barrier;	/* between the two */
+	bool barrier; /* between the two */
 } gs_twice_params[] = {
 	{ "free_then_free", &gs_by_free, &gs_by_free },
 	{ "free_then_free_rcu", &gs_by_free, &gs_by_free_rcu },
 	{ "free_rcu_then_free", &gs_by_free_rcu, &gs_by_free },
 	{ "free_rcu_then_free_rcu", &gs_by_free_rcu, &gs_by_free_rcu },
-	{ "free_rcu_then_barrier_then_free", &gs_by_free_rcu, &gs_by_free, true },
-	{ "free_rcu_then_barrier_then_free_rcu", &gs_by_free_rcu, &gs_by_free_rcu,
+	{ "free_rcu_then_barrier_then_free", &gs_by_free_rcu, &gs_by_free,
 	  true },
+	{ "free_rcu_then_barrier_then_free_rcu", &gs_by_free_rcu,
+	  &gs_by_free_rcu, true },
 	{ "free_bulk_then_free", &gs_by_free_bulk, &gs_by_free },
 	{ "free_then_free_bulk", &gs_by_free, &gs_by_free_bulk },
 };
@@ -168,7 +172,8 @@ static void gs_consistency_two_cpus(struct kunit *test)
 	GS_EXPECT_SPLAT_END();
 	KUNIT_EXPECT_EQ(test,
 			gs_log_count_obj(&log, "double free of object ",
-					 remote.obj), 1);
+					 remote.obj),
+			1);
 	KUNIT_EXPECT_EQ(test, gs_log_count(&log, "WARNING: "), 1);
 	handed = gs_handed_out(test, remote.c, remote.obj);
 	KUNIT_EXPECT_LE(test, handed, 1);
@@ -213,8 +218,8 @@ static void gs_consistency_wrong_cache(struct kunit *test)
 	gs_cache_barrier(owner);
 	GS_EXPECT_SPLAT_END();
 	KUNIT_EXPECT_EQ(test, gs_log_count_obj(&log, text, obj), 1);
-	KUNIT_EXPECT_EQ(test, gs_log_count(&log, " belongs to cache gs_owner\n"),
-			1);
+	KUNIT_EXPECT_EQ(test,
+			gs_log_count(&log, " belongs to cache gs_owner\n"), 1);
 	KUNIT_EXPECT_EQ(test, gs_log_count(&log, "WARNING: "), 1);
 
 	/* Nobody has it: not the wrong cache, and its own neither. */

@@ -195,8 +195,7 @@ static void gs_context_caller(struct kunit *test)
 	struct gs_cache *c;
 	int i;
 
-	c = gs_test_cache(test, "gs_context", GS_RING_SIZE, NULL,
-			  param->flags);
+	c = gs_test_cache(test, "gs_context", GS_RING_SIZE, NULL, param->flags);
 	ring = gs_ring_start(test, c, 1);
 	for (i = 0; i < GS_CALLER_STAYS; i++) {
 		param->call(ring);
@@ -262,8 +261,7 @@ static void gs_visit_softirq(struct timer_list *timer)
 	struct gs_visitor *visitor = container_of(timer, struct gs_visitor,
 						  timer);
 
-	gs_visit(visitor, in_serving_softirq() ||
-		 IS_ENABLED(CONFIG_PREEMPT_RT));
+	gs_visit(visitor, in_serving_softirq() || IS_ENABLED(CONFIG_PREEMPT_RT));
 	mod_timer(timer, jiffies + 1);
 }
 
@@ -282,8 +280,7 @@ static void gs_softirq_end(void *data)
 
 static void gs_visit_irq_work(struct irq_work *work)
 {
-	struct gs_visitor *visitor = container_of(work, struct gs_visitor,
-						  work);
+	struct gs_visitor *visitor = container_of(work, struct gs_visitor, work);
 
 	gs_visit(visitor, in_hardirq());
 }
@@ -341,8 +338,7 @@ static void gs_context_visitor(struct kunit *test)
 	visitor = kunit_kzalloc(test, sizeof(*visitor), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, visitor);
 	gs_pin_self(test);
-	c = gs_test_cache(test, "gs_context", GS_RING_SIZE, NULL,
-			  param->flags);
+	c = gs_test_cache(test, "gs_context", GS_RING_SIZE, NULL, param->flags);
 	visitor->ring = gs_ring_start(test, c, 2);
 	visitor->period_us = 1000;
 	visitor->steps = 3 * GS_RING;
@@ -424,8 +420,9 @@ static void gs_context_reentry(struct kunit *test)
 
 	gs_cache_barrier(c);
 	stats = gs_test_stats(test, c);
-	KUNIT_EXPECT_EQ(test, stats.queued, ring->queued + elsewhere->queued +
-			visitor->ring->queued);
+	KUNIT_EXPECT_EQ(test, stats.queued,
+			ring->queued + elsewhere->queued +
+				visitor->ring->queued);
 	KUNIT_EXPECT_EQ(test, stats.done, stats.queued);
 	KUNIT_EXPECT_EQ(test, stats.live, 0);
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);

@@ -127,8 +127,10 @@ static void gs_ctor_no_zero(struct kunit *test)
 	c = gs_test_cache(test, "gs_ctor", sizeof(struct gs_ctor_obj),
 			  &gs_ctor_args, gs_param_flags(test));
 	KUNIT_EXPECT_NULL(test, gs_cache_alloc(c, GFP_KERNEL | __GFP_ZERO));
-	KUNIT_EXPECT_EQ(test, gs_cache_alloc_bulk(c, GFP_KERNEL | __GFP_ZERO,
-						  ARRAY_SIZE(objs), objs), 0);
+	KUNIT_EXPECT_EQ(test,
+			gs_cache_alloc_bulk(c, GFP_KERNEL | __GFP_ZERO,
+					    ARRAY_SIZE(objs), objs),
+			0);
 	KUNIT_EXPECT_EQ(test, gs_test_stats(test, c).live, 0);
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
 }

@@ -31,7 +31,9 @@ static void gs_init_say(struct kunit *test)
 static void gs_init_zeroed(struct kunit *test)
 {
 	static const gs_free_fn ways[] = {
-		gs_now_free, gs_now_free_rcu, gs_now_free_bulk,
+		gs_now_free,
+		gs_now_free_rcu,
+		gs_now_free_bulk,
 	};
 	bool on_alloc = want_init_on_alloc(0), on_free = want_init_on_free();
 	struct gs_cache *c;
@@ -75,14 +77,16 @@ static void gs_init_bulk(struct kunit *test)
 
 	gs_pin_self(test);
 	c = gs_test_cache(test, GS_NAME, GS_SIZE, NULL, 0);
-	KUNIT_ASSERT_EQ(test, gs_cache_alloc_bulk(c, GFP_KERNEL,
-						  ARRAY_SIZE(objs), objs),
+	KUNIT_ASSERT_EQ(test,
+			gs_cache_alloc_bulk(c, GFP_KERNEL, ARRAY_SIZE(objs),
+					    objs),
 			ARRAY_SIZE(objs));
 	for (i = 0; i < ARRAY_SIZE(objs); i++)
 		gs_fill(objs[i], GS_SIZE, i);
 	gs_cache_free_bulk(c, ARRAY_SIZE(objs), objs);
-	KUNIT_ASSERT_EQ(test, gs_cache_alloc_bulk(c, GFP_KERNEL,
-						  ARRAY_SIZE(objs), objs),
+	KUNIT_ASSERT_EQ(test,
+			gs_cache_alloc_bulk(c, GFP_KERNEL, ARRAY_SIZE(objs),
+					    objs),
 			ARRAY_SIZE(objs));
 	for (i = 0; i < ARRAY_SIZE(objs); i++)
 		zeroed += gs_zeroed(objs[i]);
@@ -135,7 +139,8 @@ static const struct gs_init_param {
 } gs_init_params[] = {
 	{ "ctor", { .ctor = gs_init_ctor }, 0 },
 	{ "typesafe", {}, GS_TYPESAFE_BY_RCU },
-	{ "ctor_debug", { .ctor = gs_init_ctor },
+	{ "ctor_debug",
+	  { .ctor = gs_init_ctor },
 	  GS_RED_ZONE | GS_CONSISTENCY | GS_STORE_USER },
 };
 

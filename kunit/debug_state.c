@@ -25,8 +25,8 @@ struct gs_state {
 	struct gs_cache *c;
 	void *obj;
 	void *others[3];
-	struct gs_record state;	/* of the object */
-	struct gs_record bit;	/* likewise */
+	struct gs_record state; /* of the object */
+	struct gs_record bit;   /* likewise */
 };
 
 static u8 *gs_descriptor(const void *obj)

@@ -59,7 +59,8 @@ static void gs_expect_track(struct kunit *test, const struct gs_log *log,
 	char needle[160];
 
 	scnprintf(needle, sizeof(needle),
-		  "graceslab: " GS_NAME ": object 0x%0*lx %s by %s (%d) on CPU %u, ",
+		  "graceslab: " GS_NAME
+		  ": object 0x%0*lx %s by %s (%d) on CPU %u, ",
 		  (int)(2 * sizeof(obj)), (unsigned long)obj, what,
 		  current->comm, current->pid, raw_smp_processor_id());
 	KUNIT_EXPECT_EQ_MSG(test, gs_log_count(log, needle), 1, "'%s'", needle);
@@ -97,11 +98,13 @@ static void gs_user_leak(struct kunit *test)
 		int parsed;
 
 		KUNIT_EXPECT_EQ(test,
-				gs_log_count_obj(&log, "leaked object ", objs[i]),
+				gs_log_count_obj(&log, "leaked object ",
+						 objs[i]),
 				i != 1);
 		if (i == 1)
 			continue;
-		scnprintf(needle, sizeof(needle), "object 0x%0*lx allocated by ",
+		scnprintf(needle, sizeof(needle),
+			  "object 0x%0*lx allocated by ",
 			  (int)(2 * sizeof(objs[i])), (unsigned long)objs[i]);
 		KUNIT_ASSERT_TRUE(test, gs_log_line(&log, needle, line,
 						    sizeof(line)));
@@ -223,8 +226,9 @@ static void gs_user_overwritten(struct kunit *test)
 		       " overwritten at offset 64, 1 bytes: found 64, expected cc");
 	gs_cache_free(c, obj);
 	gs_fault_end(test, &fault);
-	KUNIT_EXPECT_EQ(test, gs_log_count_obj(&fault.log, "a track of object ",
-					       obj), 1);
+	KUNIT_EXPECT_EQ(test,
+			gs_log_count_obj(&fault.log, "a track of object ", obj),
+			1);
 	KUNIT_EXPECT_EQ(test, gs_log_count(&fault.log, " allocated by "), 0);
 	gs_expect_repaired(test, c, 64);
 }

@@ -143,8 +143,7 @@ static void gs_zone_short(struct kunit *test)
 	void *obj;
 
 	gs_pin_self(test);
-	c = gs_test_cache(test, GS_NAME, 18, NULL,
-			  GS_RED_ZONE | GS_STORE_USER);
+	c = gs_test_cache(test, GS_NAME, 18, NULL, GS_RED_ZONE | GS_STORE_USER);
 	obj = gs_test_obj(test, c);
 	gs_poke(obj, 18, 0xab);
 	gs_poke(obj, 19, 0xab);

@@ -15,12 +15,12 @@
 #define GS_DTOR_SLEEPS	3	/* destructors that do sleep */
 
 struct gs_dtor {
-	atomic_t *called;	/* one for each object, by key */
+	atomic_t *called; /* one for each object, by key */
 	unsigned int nr;
 	atomic_t total;
 	atomic_t misplaced;
 	atomic_t early;
-	int first;		/* stamp of the first call */
+	int first; /* stamp of the first call */
 	unsigned long cookie;
 	struct gs_cache *c;
 };
@@ -119,8 +119,7 @@ struct gs_dtor_irq {
 /* A few at a time; what it interrupts uses the same cache. */
 static enum hrtimer_restart gs_dtor_tick(struct hrtimer *timer)
 {
-	struct gs_dtor_irq *irq = container_of(timer, struct gs_dtor_irq,
-					       timer);
+	struct gs_dtor_irq *irq = container_of(timer, struct gs_dtor_irq, timer);
 	u64 entered = ktime_get_ns();
 	int i;
 
@@ -156,8 +155,7 @@ static void gs_dtor_from_irq(struct kunit *test)
 	hrtimer_setup(&irq->timer, gs_dtor_tick, CLOCK_MONOTONIC,
 		      HRTIMER_MODE_REL_PINNED_HARD);
 	KUNIT_ASSERT_EQ(test, 0,
-			kunit_add_action_or_reset(test, gs_dtor_tick_end,
-						  irq));
+			kunit_add_action_or_reset(test, gs_dtor_tick_end, irq));
 	hrtimer_start(&irq->timer, us_to_ktime(100),
 		      HRTIMER_MODE_REL_PINNED_HARD);
 	while (READ_ONCE(irq->list) && time_before(jiffies, end)) {
@@ -202,8 +200,8 @@ static void gs_dtor_by_itself(struct kunit *test)
 
 	list = gs_test_list(test, dtor->c, dtor->nr, dtor);
 	gs_list_free_rcu(dtor->c, list);
-	KUNIT_EXPECT_TRUE(test, gs_wait_until(atomic_read(&dtor->total) ==
-					      dtor->nr));
+	KUNIT_EXPECT_TRUE(test,
+			  gs_wait_until(atomic_read(&dtor->total) == dtor->nr));
 	gs_dtor_end(test, dtor, 0);
 	KUNIT_EXPECT_EQ(test, gs_test_pending(test, dtor->c), 0);
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, dtor->c), 0);

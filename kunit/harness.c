@@ -30,8 +30,7 @@ static const struct gs_flags_param gs_flags_params[] = {
 	{ "debug", GS_CONSISTENCY | GS_RED_ZONE | GS_STORE_USER },
 };
 
-const void *gs_flags_gen_params(struct kunit *test, const void *prev,
-				char *desc)
+const void *gs_flags_gen_params(struct kunit *test, const void *prev, char *desc)
 {
 	const struct gs_flags_param *next = prev;
 
@@ -210,8 +209,7 @@ int gs_pin_self(struct kunit *test)
 {
 	int cpu = cpumask_first(cpu_online_mask);
 
-	KUNIT_ASSERT_EQ(test, 0,
-			set_cpus_allowed_ptr(current, cpumask_of(cpu)));
+	KUNIT_ASSERT_EQ(test, 0, set_cpus_allowed_ptr(current, cpumask_of(cpu)));
 	return cpu;
 }
 
@@ -282,8 +280,7 @@ struct gs_thread *gs_thread_run(struct kunit *test, int cpu,
 	get_task_struct(thread->task);
 	kthread_bind(thread->task, cpu);
 	KUNIT_ASSERT_EQ(test, 0,
-			kunit_add_action_or_reset(test, gs_thread_gone,
-						  thread));
+			kunit_add_action_or_reset(test, gs_thread_gone, thread));
 	wake_up_process(thread->task);
 	return thread;
 }
@@ -355,7 +352,8 @@ bool gs_can_hold_reader(void)
 void gs_need_reader(struct kunit *test)
 {
 	if (!gs_can_hold_reader())
-		kunit_skip(test, "one CPU and no preemptible RCU: no reader can be held");
+		kunit_skip(test,
+			   "one CPU and no preemptible RCU: no reader can be held");
 	gs_pin_self(test);
 }
 

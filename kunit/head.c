@@ -275,7 +275,8 @@ static void gs_head_by_itself(struct kunit *test)
 	}
 	/* 160,000 objects of 56 bytes are 2,200 pages, unless KASAN keeps them. */
 	if (!IS_ENABLED(CONFIG_KASAN))
-		KUNIT_EXPECT_TRUE(test, gs_wait_until(gs_free_pages() + 1500 > before));
+		KUNIT_EXPECT_TRUE(test, gs_wait_until(gs_free_pages() + 1500 >
+						      before));
 	gs_head_cache_end(test, s);
 }
 

@@ -207,8 +207,8 @@ static void gs_kvfree_freed(struct kunit *test)
 		KUNIT_ASSERT_NOT_NULL(test, objs[i]);
 		gs_fill(objs[i], kv->param->size, i);
 		pages[i] = is_vmalloc_addr(objs[i]) ?
-			   vmalloc_to_page(objs[i]) :
-			   virt_to_head_page(objs[i]);
+				   vmalloc_to_page(objs[i]) :
+				   virt_to_head_page(objs[i]);
 		if (is_vmalloc_addr(objs[i]) || kv->param->size == SZ_64K)
 			gone_before += gs_kv_gone(kv, objs[i], pages[i]);
 	}
@@ -305,7 +305,8 @@ static void gs_kvfree_memory(struct kunit *test)
 	}
 	/* Not even of half the rounds is left. */
 	allowed = rounds * nr * size / PAGE_SIZE / 2;
-	KUNIT_EXPECT_TRUE(test, gs_wait_until(gs_free_pages() + allowed > before));
+	KUNIT_EXPECT_TRUE(test,
+			  gs_wait_until(gs_free_pages() + allowed > before));
 }
 
 static atomic_t gs_kv_dtors;
@@ -339,7 +340,7 @@ static void gs_kvfree_own(struct kunit *test)
 /* What came from no allocator is told about, and left where it is. */
 static void gs_kvfree_stray(struct kunit *test)
 {
-	void *fixed = &init_uts_ns;	/* the kernel's own data */
+	void *fixed = &init_uts_ns; /* the kernel's own data */
 	char local[64] = "stack";
 	struct gs_log log;
 
@@ -363,7 +364,8 @@ static void gs_kvfree_atomic(struct kunit *test)
 	void *p;
 
 	if (!IS_ENABLED(CONFIG_PREEMPT_COUNT))
-		kunit_skip(test, "without CONFIG_PREEMPT_COUNT it cannot be told");
+		kunit_skip(test,
+			   "without CONFIG_PREEMPT_COUNT it cannot be told");
 	gs_pin_self(test);
 	/* Leaked whether or not there is room on the page. */
 	gs_kvfree_rcu(kmalloc(64, GFP_KERNEL));

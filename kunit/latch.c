@@ -72,8 +72,8 @@ static void gs_latch_interrupted(struct kunit *test)
 
 	end = ktime_get_ns() + GS_LATCH_MS * NSEC_PER_MSEC;
 	limit = ktime_get_ns() + 20ULL * NSEC_PER_SEC;
-	while (ktime_get_ns() < end ||
-	       (READ_ONCE(irq->hits) < GS_LATCH_HITS && ktime_get_ns() < limit)) {
+	while (ktime_get_ns() < end || (READ_ONCE(irq->hits) < GS_LATCH_HITS &&
+					ktime_get_ns() < limit)) {
 		int i;
 
 		for (i = 0; i < 1000; i++)

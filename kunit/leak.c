@@ -24,7 +24,8 @@ static void gs_leak_destroy(struct kunit *test, struct gs_cache *c,
 		  "graceslab: gs_leak: destroyed with %u of ", nr);
 	KUNIT_EXPECT_EQ(test, gs_log_count(&log, summary), 1);
 	KUNIT_EXPECT_EQ(test, gs_log_count(&log, " objects still in use"), 1);
-	KUNIT_EXPECT_EQ(test, gs_log_count(&log, "graceslab: gs_leak: ... and "),
+	KUNIT_EXPECT_EQ(test,
+			gs_log_count(&log, "graceslab: gs_leak: ... and "),
 			nr > GS_LEAK_LINES);
 }
 
@@ -124,8 +125,8 @@ static void gs_leak_many(struct kunit *test)
 		list = gs_test_list(test, c, nr[i], NULL);
 		gs_leak_destroy(test, c, nr[i]);
 		gs_list_free(c, list);
-		KUNIT_EXPECT_TRUE(test, gs_wait_until(gs_cache_zombies() ==
-						      zombies));
+		KUNIT_EXPECT_TRUE(test,
+				  gs_wait_until(gs_cache_zombies() == zombies));
 	}
 }
 

@@ -111,8 +111,9 @@ static void gs_low_slab(struct kunit *test)
 	c = gs_test_cache(test, "gs_low", 64, NULL, gs_param_flags(test));
 	KUNIT_EXPECT_NULL(test, gs_cache_alloc(c, GFP_KERNEL));
 	KUNIT_EXPECT_NULL(test, gs_cache_alloc(c, 0));
-	KUNIT_EXPECT_EQ(test, 0, gs_cache_alloc_bulk(c, GFP_KERNEL,
-						     ARRAY_SIZE(objs), objs));
+	KUNIT_EXPECT_EQ(test, 0,
+			gs_cache_alloc_bulk(c, GFP_KERNEL, ARRAY_SIZE(objs),
+					    objs));
 	stats = gs_test_stats(test, c);
 	KUNIT_EXPECT_EQ(test, stats.objects, 0);
 	gs_low_end(NULL);

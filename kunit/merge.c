@@ -115,8 +115,8 @@ static void gs_merge_refused(struct kunit *test)
 	static const struct gs_cache_args ctor = { .ctor = gs_merge_hook };
 	static const struct gs_cache_args dtor = { .rcu_dtor = gs_merge_hook };
 	static const unsigned long flags[] = {
-		GS_TYPESAFE_BY_RCU, GS_RED_ZONE, GS_POISON, GS_CONSISTENCY,
-		GS_STORE_USER,
+		GS_TYPESAFE_BY_RCU, GS_RED_ZONE,   GS_POISON,
+		GS_CONSISTENCY,     GS_STORE_USER,
 	};
 	int i;
 
@@ -175,8 +175,8 @@ static void gs_merge_race(struct kunit *test)
 			       GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, owners);
 	for (i = 0; i < ARRAY_SIZE(threads); i++) {
-		snprintf(owners[i].name, sizeof(owners[i].name),
-			 "gs_merge_%u", i);
+		snprintf(owners[i].name, sizeof(owners[i].name), "gs_merge_%u",
+			 i);
 		threads[i] = gs_thread_run(test, cpu, gs_merge_owner,
 					   &owners[i]);
 		cpu = gs_other_cpu(cpu);

@@ -32,8 +32,7 @@ static struct gs_ends gs_need_nodes(struct kunit *test)
 
 static void gs_be_on(struct kunit *test, int cpu)
 {
-	KUNIT_ASSERT_EQ(test, 0,
-			set_cpus_allowed_ptr(current, cpumask_of(cpu)));
+	KUNIT_ASSERT_EQ(test, 0, set_cpus_allowed_ptr(current, cpumask_of(cpu)));
 }
 
 /* Of the objects in @list, those of the node that this CPU is on. */
@@ -249,8 +248,10 @@ static void gs_numa_sheaves(struct kunit *test)
 		gs_cache_barrier(c);
 		cond_resched();
 	}
-	KUNIT_EXPECT_GT(test, gs_free_pages() +
-			rounds * sheaves * 8192 / 2 / PAGE_SIZE, before);
+	KUNIT_EXPECT_GT(test,
+			gs_free_pages() +
+				rounds * sheaves * 8192 / 2 / PAGE_SIZE,
+			before);
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
 }
 

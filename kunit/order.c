@@ -11,7 +11,7 @@
 
 static int gs_order_cmp(const void *a, const void *b)
 {
-	void *x = *(void *const *)a, *y = *(void *const *)b;
+	void *x = *(void * const *)a, *y = *(void * const *)b;
 
 	return x < y ? -1 : x > y;
 }

@@ -103,8 +103,9 @@ static void gs_prefill_refill(struct kunit *test)
 	sheaf = gs_sheaf_prefill(c, GFP_KERNEL, 1);
 	KUNIT_ASSERT_NOT_NULL(test, sheaf);
 	for (i = 0; i < ARRAY_SIZE(wanted); i++) {
-		KUNIT_ASSERT_EQ(test, 0, gs_sheaf_refill(c, GFP_KERNEL, &sheaf,
-							 wanted[i]));
+		KUNIT_ASSERT_EQ(test, 0,
+				gs_sheaf_refill(c, GFP_KERNEL, &sheaf,
+						wanted[i]));
 		for (k = 0; k < wanted[i]; k++) {
 			obj = gs_sheaf_alloc(c, sheaf);
 			KUNIT_ASSERT_NOT_NULL(test, obj);

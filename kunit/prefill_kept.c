@@ -15,8 +15,7 @@ static void gs_kept_larger(struct kunit *test)
 	c = gs_test_cache(test, "gs_kept", 64, NULL, gs_param_flags(test));
 	sheaf = gs_sheaf_prefill(c, GFP_KERNEL, 10);
 	KUNIT_ASSERT_NOT_NULL(test, sheaf);
-	KUNIT_ASSERT_EQ(test, 0,
-			gs_sheaf_refill(c, GFP_KERNEL, &sheaf, 500));
+	KUNIT_ASSERT_EQ(test, 0, gs_sheaf_refill(c, GFP_KERNEL, &sheaf, 500));
 	while ((obj = gs_sheaf_alloc(c, sheaf))) {
 		gs_cache_free(c, obj);
 		got++;

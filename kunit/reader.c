@@ -256,10 +256,9 @@ static void gs_reader_interrupted(struct kunit *test)
 	end = ktime_get_ns() + GS_READER_MS * NSEC_PER_MSEC;
 	limit = ktime_get_ns() + (u64)GS_WAIT_MS * NSEC_PER_MSEC;
 	/* Until enough has happened, however slow the machine is. */
-	while (ktime_get_ns() < end ||
-	       ((READ_ONCE(irq->hits) <= 100 ||
-		 atomic_read(&race->swaps) <= 100) &&
-		ktime_get_ns() < limit)) {
+	while (ktime_get_ns() < end || ((READ_ONCE(irq->hits) <= 100 ||
+					 atomic_read(&race->swaps) <= 100) &&
+					ktime_get_ns() < limit)) {
 		rcu_read_lock();
 		WRITE_ONCE(irq->inside, true);
 		/* Sections as long as several ticks of the timer. */

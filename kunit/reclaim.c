@@ -49,7 +49,8 @@ static void gs_reclaim_wanted(struct kunit *test)
 		snprintf(name, sizeof(name), "gs_reclaim%u", i);
 		caches[i] = gs_test_cache(test, name, GS_RECLAIM_SIZE, NULL, 0);
 		/* So few that they do not give any back by themselves. */
-		gs_list_free(caches[i], gs_test_list(test, caches[i], 100, NULL));
+		gs_list_free(caches[i],
+			     gs_test_list(test, caches[i], 100, NULL));
 		before[i] = gs_test_stats(test, caches[i]).slabs;
 	}
 	for (turn = 0; turn < ARRAY_SIZE(caches); turn++) {
@@ -57,7 +58,8 @@ static void gs_reclaim_wanted(struct kunit *test)
 
 		given = gs_reclaim(1);
 		for (i = 0; i < ARRAY_SIZE(caches); i++)
-			shrunk += gs_test_stats(test, caches[i]).slabs < before[i];
+			shrunk += gs_test_stats(test, caches[i]).slabs <
+				  before[i];
 		KUNIT_EXPECT_GT(test, given, 0);
 		KUNIT_EXPECT_EQ(test, shrunk, turn + 1);
 	}

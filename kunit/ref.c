@@ -116,8 +116,7 @@ static void gs_ref_racing(struct kunit *test)
 		KUNIT_ASSERT_TRUE(test, gs_cache_tryget(racer.c));
 		thread = gs_thread_run(test, cpu, gs_ref_race, &racer);
 		KUNIT_EXPECT_TRUE(test, gs_wait_until(READ_ONCE(racer.had)));
-		gs_list_free_rcu(racer.c,
-				 gs_test_list(test, racer.c, 50, NULL));
+		gs_list_free_rcu(racer.c, gs_test_list(test, racer.c, 50, NULL));
 		KUNIT_EXPECT_EQ(test, gs_test_destroy(test, racer.c), 0);
 		/* Pairs with the acquire in gs_ref_race(). */
 		smp_store_release(&racer.destroyed, true);
@@ -170,7 +169,8 @@ static void gs_ref_memory(struct kunit *test)
 	/* KASAN keeps what was freed for a while. */
 	if (!IS_ENABLED(CONFIG_KASAN))
 		KUNIT_EXPECT_TRUE_MSG(test,
-				      gs_wait_until(gs_free_pages() + allowed > before),
+				      gs_wait_until(gs_free_pages() + allowed >
+						    before),
 				      "%lu pages were free, %lu are", before,
 				      gs_free_pages());
 }

@@ -14,10 +14,11 @@
 #define GS_SIZE_BYTES	SZ_128K		/* of objects at a time */
 
 static const unsigned int gs_sizes[] = {
-	1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 40, 48, 63, 64,
-	65, 72, 96, 100, 127, 128, 129, 136, 192, 200, 255, 256, 257, 320, 511,
-	512, 513, 640, 1000, 1023, 1024, 1025, 1536, 2000, 2047, 2048, 2049,
-	3000, 4000, 4095, 4096, 4097, 5000, 6144, 8000, 8191, 8192,
+	1,    2,    3,    4,    5,    7,    8,    9,    12,   15,   16,   17,
+	24,   31,   32,   33,   40,   48,   63,   64,   65,   72,   96,   100,
+	127,  128,  129,  136,  192,  200,  255,  256,  257,  320,  511,  512,
+	513,  640,  1000, 1023, 1024, 1025, 1536, 2000, 2047, 2048, 2049, 3000,
+	4000, 4095, 4096, 4097, 5000, 6144, 8000, 8191, 8192,
 };
 
 static const unsigned int gs_large_sizes[] = {
@@ -172,7 +173,8 @@ static void gs_size_refused(struct kunit *test)
 		{ .size = 64, .args.align = 3 },
 		{ .size = 64, .args.align = 48 },
 		{ .size = 64, .args.align = UINT_MAX },
-		{ .size = 64, .args.rcu_dtor = gs_size_nop,
+		{ .size = 64,
+		  .args.rcu_dtor = gs_size_nop,
 		  .flags = GS_TYPESAFE_BY_RCU },
 	};
 	struct gs_cache *c;
@@ -225,8 +227,7 @@ static void gs_size_no_cache(struct kunit *test)
 	void *obj;
 
 	KUNIT_EXPECT_NULL(test, gs_cache_alloc(NULL, GFP_KERNEL));
-	KUNIT_EXPECT_EQ(test, gs_cache_alloc_bulk(NULL, GFP_KERNEL, 1, &obj),
-			0);
+	KUNIT_EXPECT_EQ(test, gs_cache_alloc_bulk(NULL, GFP_KERNEL, 1, &obj), 0);
 	KUNIT_EXPECT_EQ(test, gs_cache_stats(NULL, &stats), -EINVAL);
 	KUNIT_EXPECT_EQ(test, gs_cache_shrink(NULL), 0);
 	KUNIT_EXPECT_EQ(test, gs_cache_destroy(NULL), -EINVAL);

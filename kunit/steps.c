@@ -13,7 +13,9 @@
 #define GS_STEPS_NR	(GS_STEP_LEAKED + 1)
 
 static const unsigned int gs_steps_points[] = {
-	GS_INJECT_CACHED_PAGE, GS_INJECT_PAGE, GS_INJECT_RESERVE,
+	GS_INJECT_CACHED_PAGE,
+	GS_INJECT_PAGE,
+	GS_INJECT_RESERVE,
 	GS_INJECT_WRAPPER,
 };
 
@@ -159,8 +161,8 @@ static void gs_steps_blocking(struct kunit *test)
 	gs_steps_begin(test);
 	gs_steps_take(&before);
 	gs_steps_fail(4);
-	KUNIT_EXPECT_EQ(test, 0, gs_try_kvfree_rcu(kmalloc(100, GFP_KERNEL),
-						   GFP_KERNEL));
+	KUNIT_EXPECT_EQ(test, 0,
+			gs_try_kvfree_rcu(kmalloc(100, GFP_KERNEL), GFP_KERNEL));
 	gs_steps_only(test, &before, GS_STEP_WAITED, 1);
 	KUNIT_EXPECT_EQ(test, 0, gs_try_kvfree_rcu(NULL, GFP_NOWAIT));
 	gs_steps_only(test, &before, GS_STEP_WAITED, 1);

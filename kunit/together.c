@@ -14,7 +14,7 @@
 struct gs_together {
 	struct gs_cache *c;
 	atomic_t *begun;
-	unsigned long over;	/* the grace period when it was over */
+	unsigned long over; /* the grace period when it was over */
 	int ret;
 };
 
@@ -43,7 +43,9 @@ static void gs_together_dtor(void *obj)
 /* Each has frees pending, which a reader holds up until all of them wait. */
 static void gs_together_one_wait(struct kunit *test)
 {
-	static const struct gs_cache_args args = { .rcu_dtor = gs_together_dtor };
+	static const struct gs_cache_args args = {
+		.rcu_dtor = gs_together_dtor
+	};
 	struct gs_thread *threads[GS_TOGETHER_NR];
 	unsigned int i, over = 0, later = 0;
 	struct gs_together *all;
@@ -69,11 +71,13 @@ static void gs_together_one_wait(struct kunit *test)
 	cpu = gs_pin_self(test);
 	reader = gs_reader_hold(test, NULL, NULL);
 	for (i = 0; i < GS_TOGETHER_NR; i++) {
-		gs_list_free_rcu(all[i].c, gs_test_list(test, all[i].c, 10, NULL));
+		gs_list_free_rcu(all[i].c,
+				 gs_test_list(test, all[i].c, 10, NULL));
 		threads[i] = gs_thread_run(test, cpu, gs_together_destroy,
 					   &all[i]);
 	}
-	KUNIT_EXPECT_TRUE(test, gs_wait_until(atomic_read(begun) == GS_TOGETHER_NR));
+	KUNIT_EXPECT_TRUE(test,
+			  gs_wait_until(atomic_read(begun) == GS_TOGETHER_NR));
 	KUNIT_EXPECT_TRUE(test, gs_threads_wait(threads, GS_TOGETHER_NR));
 	for (i = 0; i < GS_TOGETHER_NR; i++)
 		over += READ_ONCE(all[i].over) != 0;
@@ -130,7 +134,8 @@ static void gs_together_others(struct kunit *test)
 		gs_cache_shrink(other);
 		KUNIT_EXPECT_EQ(test, gs_cache_set_sheaf_capacity(other, 5), 0);
 		KUNIT_EXPECT_EQ(test, gs_test_destroy(test, other), 0);
-		KUNIT_EXPECT_TRUE(test, gs_wait_until(gs_cache_child(root, i) != root));
+		KUNIT_EXPECT_TRUE(test, gs_wait_until(gs_cache_child(root, i) !=
+						      root));
 		gs_reclaim(1);
 	}
 	KUNIT_EXPECT_TRUE(test, gs_reader_inside(reader));

@@ -13,8 +13,8 @@
 
 struct gs_typed {
 	struct gs_typed *self;
-	u32 magic;	/* the constructor's, never changed */
-	u32 uses;	/* changes whenever the object is used */
+	u32 magic; /* the constructor's, never changed */
+	u32 uses;  /* changes whenever the object is used */
 	u8 rest[100];
 };
 

@@ -48,7 +48,8 @@ static unsigned int gs_pages_take(struct gs_pages *pages)
 
 			pages->of[order][i] = page;
 			for (k = 0; page && k < GS_PAGES_NR; k++)
-				same += gs_pages_have(page, order, pages->objs[k]);
+				same += gs_pages_have(page, order,
+						      pages->objs[k]);
 		}
 	return same;
 }

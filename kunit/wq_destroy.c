@@ -20,7 +20,7 @@ struct gs_wq_one {
 	struct gs_node *list;
 	atomic_t dtors;
 	bool queued;
-	bool held;	/* the reader was inside when the worker ran, for sure */
+	bool held; /* the reader was inside when the worker ran, for sure */
 	bool entered;
 	u64 pending;
 	int ret;
@@ -91,8 +91,8 @@ static void gs_wq_destroy(struct kunit *test)
 			memset(one, 0, sizeof(*one));
 			INIT_DELAYED_WORK(&one->work, gs_wq_fn);
 			snprintf(name, sizeof(name), "gs_wq_%u", i);
-			one->c = gs_cache_create(name, 64, param->dtor ?
-						 &with_dtor : NULL,
+			one->c = gs_cache_create(name, 64,
+						 param->dtor ? &with_dtor : NULL,
 						 param->flags);
 			KUNIT_ASSERT_FALSE(test, IS_ERR(one->c));
 			one->list = gs_test_list(test, one->c, param->objects,
@@ -111,8 +111,8 @@ static void gs_wq_destroy(struct kunit *test)
 				one->queued = true;
 			}
 			/* A reader that keeps its CPU keeps a worker from it. */
-			one->held = IS_ENABLED(CONFIG_PREEMPT_RCU) ||
-				    !reader || cpu == self;
+			one->held = IS_ENABLED(CONFIG_PREEMPT_RCU) || !reader ||
+				    cpu == self;
 			queue_delayed_work_on(cpu, wq, &one->work,
 					      msecs_to_jiffies(ms));
 		}

@@ -52,10 +52,10 @@
 
 struct gs_pcpu {
 #ifdef GS_PCPU_INSN
-	u32 openings;	/* and what an interrupt wants */
+	u32 openings; /* and what an interrupt wants */
 #else
-	u8 busy;	/* the section is open */
-	u8 wanted;	/* an interrupt that met it open wants service */
+	u8 busy;   /* the section is open */
+	u8 wanted; /* an interrupt that met it open wants service */
 #endif
 };
 
@@ -71,9 +71,9 @@ static __always_inline bool gs_open(unsigned long offset)
 	bool was_shut;
 
 	asm volatile("subl %[opening], " __percpu_arg([openings])
-		     : [openings] "+m" (__my_cpu_var(gs_pcpu.openings)),
-		       "=@ccc" (was_shut)
-		     : [opening] "i" (GS_OPENING)
+		     : [openings] "+m"(__my_cpu_var(gs_pcpu.openings)),
+		       "=@ccc"(was_shut)
+		     : [opening] "i"(GS_OPENING)
 		     : "memory");
 	return was_shut;
 }
@@ -90,9 +90,9 @@ static __always_inline bool gs_close(unsigned long offset)
 	bool wanted;
 
 	asm volatile("addl %[opening], " __percpu_arg([openings])
-		     : [openings] "+m" (__my_cpu_var(gs_pcpu.openings)),
-		       "=@ccnz" (wanted)
-		     : [opening] "i" (GS_OPENING)
+		     : [openings] "+m"(__my_cpu_var(gs_pcpu.openings)),
+		       "=@ccnz"(wanted)
+		     : [opening] "i"(GS_OPENING)
 		     : "memory");
 	return wanted;
 }
@@ -410,7 +410,8 @@ gfp_t gs_sys_gfp_inner(gfp_t gfp)
 {
 	return (gfp & (GFP_KERNEL | __GFP_NORETRY | __GFP_NOMEMALLOC |
 		       __GFP_MEMALLOC | __GFP_HIGH | __GFP_RETRY_MAYFAIL |
-		       __GFP_NOFAIL)) | __GFP_NOWARN;
+		       __GFP_NOFAIL)) |
+	       __GFP_NOWARN;
 }
 
 /* A call that may sleep, has a fallback, and leaves the reserves alone. */
@@ -476,9 +477,8 @@ GS_SHIM void gs_sys_smp_mb(void)
 /* ---- raw locks ----------------------------------------------------------- */
 
 static const char * const gs_lock_names[] = {
-	"graceslab_requests", "graceslab_sealed", "graceslab_node",
-	"graceslab_dtors", "graceslab_reserve",
-	"graceslab_latch",
+	"graceslab_requests", "graceslab_sealed",  "graceslab_node",
+	"graceslab_dtors",    "graceslab_reserve", "graceslab_latch",
 };
 static struct lock_class_key gs_lock_keys[ARRAY_SIZE(gs_lock_names)];
 
@@ -565,7 +565,9 @@ static DEFINE_MUTEX(gs_offline_mutex);
 static DEFINE_MUTEX(gs_channel_mutex);
 
 static struct mutex * const gs_mutexes[] = {
-	&gs_registry_mutex, &gs_offline_mutex, &gs_channel_mutex,
+	&gs_registry_mutex,
+	&gs_offline_mutex,
+	&gs_channel_mutex,
 };
 
 void gs_sys_mutex_lock_global(unsigned int which);
@@ -671,7 +673,8 @@ static unsigned long gs_gp_start;
 
 static unsigned long gs_gp_number(void)
 {
-	return get_state_synchronize_rcu() >> (IS_ENABLED(CONFIG_TINY_RCU) ? 1 : 2);
+	return get_state_synchronize_rcu() >>
+	       (IS_ENABLED(CONFIG_TINY_RCU) ? 1 : 2);
 }
 
 unsigned long gs_sys_grace_periods(void);
@@ -865,7 +868,8 @@ GS_SHIM int gs_sys_kind(const void *p, void **slab)
 
 	if (unlikely(!page))
 		return is_vmalloc_addr(p) && !object_is_on_stack(p) ?
-		       GS_KIND_VMALLOC : GS_KIND_BAD;
+			       GS_KIND_VMALLOC :
+			       GS_KIND_BAD;
 	if (PageSlab(page) || PageLargeKmalloc(page))
 		return GS_KIND_KMALLOC;
 	*slab = gs_page_slab(page);
@@ -1283,9 +1287,17 @@ void gs_sys_stop(void)
 /* ---- reports ------------------------------------------------------------------ */
 
 enum gs_misuse {
-	GS_DOUBLE_FREE, GS_DOUBLE_FREE_RCU, GS_WRONG_CACHE, GS_DEAD_ALLOC,
-	GS_BAD_POINTER, GS_BARRIER_IN_DTOR, GS_UNKNOWN_CACHE, GS_ATOMIC_KVFREE,
-	GS_NOT_ALLOCATED, GS_NO_MEMORY, GS_GIVEN_TWICE,
+	GS_DOUBLE_FREE,
+	GS_DOUBLE_FREE_RCU,
+	GS_WRONG_CACHE,
+	GS_DEAD_ALLOC,
+	GS_BAD_POINTER,
+	GS_BARRIER_IN_DTOR,
+	GS_UNKNOWN_CACHE,
+	GS_ATOMIC_KVFREE,
+	GS_NOT_ALLOCATED,
+	GS_NO_MEMORY,
+	GS_GIVEN_TWICE,
 };
 
 /* One WARN that names the cache and the object: the caller leaks it. */
@@ -1296,39 +1308,46 @@ void gs_sys_misuse(unsigned int what, const char *name, const void *obj,
 {
 	switch (what) {
 	case GS_DOUBLE_FREE:
-		WARN(1, "graceslab: %s: double free of object 0x%px\n", name, obj);
+		WARN(1, "graceslab: %s: double free of object 0x%px\n", name,
+		     obj);
 		break;
 	case GS_DOUBLE_FREE_RCU:
-		WARN(1, "graceslab: %s: double free_rcu of object 0x%px\n", name, obj);
+		WARN(1, "graceslab: %s: double free_rcu of object 0x%px\n",
+		     name, obj);
 		break;
 	case GS_WRONG_CACHE:
-		WARN(1, "graceslab: %s: object 0x%px belongs to cache %s\n", name,
-		     obj, other);
+		WARN(1, "graceslab: %s: object 0x%px belongs to cache %s\n",
+		     name, obj, other);
 		break;
 	case GS_DEAD_ALLOC:
-		WARN(1, "graceslab: %s: allocation from a destroyed cache\n", name);
+		WARN(1, "graceslab: %s: allocation from a destroyed cache\n",
+		     name);
 		break;
 	case GS_BAD_POINTER:
 		WARN(1, "graceslab: %s: 0x%px is not an object of this cache\n",
 		     name, obj);
 		break;
 	case GS_BARRIER_IN_DTOR:
-		WARN(1, "graceslab: %s: barrier called from its own destructor\n",
+		WARN(1,
+		     "graceslab: %s: barrier called from its own destructor\n",
 		     name);
 		break;
 	case GS_ATOMIC_KVFREE:
-		WARN_ONCE(1, "graceslab: gs_kvfree_rcu(0x%px) where nobody may sleep: leaked\n",
+		WARN_ONCE(1,
+			  "graceslab: gs_kvfree_rcu(0x%px) where nobody may sleep: leaked\n",
 			  obj);
 		break;
 	case GS_NOT_ALLOCATED:
 		WARN(1, "graceslab: 0x%px is no allocator's: not freed\n", obj);
 		break;
 	case GS_NO_MEMORY:
-		WARN_ONCE(1, "graceslab: no memory to free 0x%px where nobody may sleep: leaked\n",
+		WARN_ONCE(1,
+			  "graceslab: no memory to free 0x%px where nobody may sleep: leaked\n",
 			  obj);
 		break;
 	case GS_GIVEN_TWICE:
-		WARN(1, "graceslab: %s 0x%px waits to be freed already: not freed twice\n",
+		WARN(1,
+		     "graceslab: %s 0x%px waits to be freed already: not freed twice\n",
 		     name, obj);
 		break;
 	case GS_UNKNOWN_CACHE:

@@ -22,47 +22,50 @@ struct gs_cookie {
 
 /* The kernel objects that belong to one cache. */
 struct gs_core_sys {
-	struct work_struct work;	/* destructors, bit path, zombies */
-	struct rcu_head bell;		/* bit path: a grace period has passed */
-	struct rcu_head retire;		/* frees the core */
-	struct mutex service;		/* serialises the bit path's service */
-	struct mutex barrier;		/* one barrier of a cache at a time */
-	struct work_struct family;	/* children made and closed */
-	struct rcu_head family_bell;	/* children that leave: the same */
-	struct xarray children;		/* by key; the family work changes it */
-	void *pcpu;			/* __percpu area of gs_sys_enter() */
+	struct work_struct work;     /* destructors, bit path, zombies */
+	struct rcu_head bell;        /* bit path: a grace period has passed */
+	struct rcu_head retire;      /* frees the core */
+	struct mutex service;        /* serialises the bit path's service */
+	struct mutex barrier;        /* one barrier of a cache at a time */
+	struct work_struct family;   /* children made and closed */
+	struct rcu_head family_bell; /* children that leave: the same */
+	struct xarray children;      /* by key; the family work changes it */
+	void *pcpu;                  /* __percpu area of gs_sys_enter() */
 };
 
 /* The module's numbers: Param of rust/sys.rs. */
 enum gs_param_id {
-	GS_PARAM_SEAL_MS, GS_PARAM_RESERVE_PAGES, GS_PARAM_RESERVE_WRAPPERS,
-	GS_PARAM_EXPEDITE_MS, GS_PARAM_EXPEDITE_BATCHES,
+	GS_PARAM_SEAL_MS,
+	GS_PARAM_RESERVE_PAGES,
+	GS_PARAM_RESERVE_WRAPPERS,
+	GS_PARAM_EXPEDITE_MS,
+	GS_PARAM_EXPEDITE_BATCHES,
 };
 
 void gs_sys_param_changed(void (*changed)(void));
 
 /* Rust entry points, all called in the context their comment names. */
-void gs_rs_serve(unsigned int cpu); /* preemption off, section closed */
+void gs_rs_serve(unsigned int cpu);      /* preemption off, section closed */
 void gs_rs_seal_timer(unsigned int cpu); /* softirq */
-void gs_rs_kick(unsigned int cpu); /* hard interrupt */
-void gs_rs_bell(unsigned int cpu); /* RCU callback */
-void gs_rs_reclaim(unsigned int cpu); /* process */
-void gs_rs_cpu_dead(unsigned int cpu); /* process */
-void gs_rs_ipi(void *arg); /* hard interrupt; process, irqs off */
-void gs_rs_attend(void); /* process */
-void gs_rs_heads(void); /* process */
-void gs_rs_watch(bool on); /* process */
-void gs_rs_debug_changed(void); /* process */
-void gs_rs_reserve_fit(void); /* process */
-void gs_rs_seal_all(void); /* process */
+void gs_rs_kick(unsigned int cpu);       /* hard interrupt */
+void gs_rs_bell(unsigned int cpu);       /* RCU callback */
+void gs_rs_reclaim(unsigned int cpu);    /* process */
+void gs_rs_cpu_dead(unsigned int cpu);   /* process */
+void gs_rs_ipi(void *arg);               /* hard interrupt; process, irqs off */
+void gs_rs_attend(void);                 /* process */
+void gs_rs_heads(void);                  /* process */
+void gs_rs_watch(bool on);               /* process */
+void gs_rs_debug_changed(void);          /* process */
+void gs_rs_reserve_fit(void);            /* process */
+void gs_rs_seal_all(void);               /* process */
 
-void gs_rs_core_work(struct gs_core_sys *sys); /* process */
-void gs_rs_core_bell(struct gs_core_sys *sys); /* RCU callback */
-void gs_rs_core_free(struct gs_core_sys *sys); /* RCU callback */
+void gs_rs_core_work(struct gs_core_sys *sys);   /* process */
+void gs_rs_core_bell(struct gs_core_sys *sys);   /* RCU callback */
+void gs_rs_core_free(struct gs_core_sys *sys);   /* RCU callback */
 void gs_rs_family_work(struct gs_core_sys *sys); /* process */
 void gs_rs_family_bell(struct gs_core_sys *sys); /* RCU callback */
-void gs_rs_module_going(const void *mod); /* process */
-void gs_rs_slab_free(struct rcu_head *head); /* RCU callback */
+void gs_rs_module_going(const void *mod);        /* process */
+void gs_rs_slab_free(struct rcu_head *head);     /* RCU callback */
 
 /* Process, others' locks held. */
 unsigned long gs_rs_reclaimable(void);

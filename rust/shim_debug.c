@@ -229,7 +229,7 @@ struct gs_pattern {
 	u8 *at;
 	size_t len;
 	u8 fill;
-	u8 last;	/* in the last byte */
+	u8 last; /* in the last byte */
 };
 
 enum gs_clobbered { GS_LEFT_ZONE, GS_RIGHT_ZONE, GS_POISONED };
@@ -277,10 +277,11 @@ bool gs_sys_pattern_check(const struct gs_pattern *pattern, const char *name,
 		found[i] = pattern->at[from + i];
 		expected[i] = gs_pattern_byte(pattern, from + i);
 	}
-	WARN(1, "graceslab: %s: %s of object 0x%px overwritten at offset %ld, %zu bytes: found %*ph, expected %*ph\n",
+	WARN(1,
+	     "graceslab: %s: %s of object 0x%px overwritten at offset %ld, %zu bytes: found %*ph, expected %*ph\n",
 	     name, gs_clobbered_names[what], obj,
-	     (long)(pattern->at + from - (const u8 *)obj), to - from,
-	     (int)nr, found, (int)nr, expected);
+	     (long)(pattern->at + from - (const u8 *)obj), to - from, (int)nr,
+	     found, (int)nr, expected);
 	return false;
 }
 
@@ -288,7 +289,8 @@ bool gs_sys_pattern_check(const struct gs_pattern *pattern, const char *name,
 void gs_sys_bad_state(const char *name, const void *obj, int state);
 void gs_sys_bad_state(const char *name, const void *obj, int state)
 {
-	WARN(1, "graceslab: %s: state of object 0x%px overwritten: found %02x\n",
+	WARN(1,
+	     "graceslab: %s: state of object 0x%px overwritten: found %02x\n",
 	     name, obj, state & 0xff);
 }
 
@@ -306,12 +308,12 @@ enum gs_track_kind { GS_ALLOCATED, GS_FREED, GS_FREED_RCU };
 
 /* Who did it; all zero if nobody has. */
 struct gs_track {
-	unsigned long when;	/* jiffies */
-	u32 stack;		/* in the stack depot; 0: there was no room */
+	unsigned long when; /* jiffies */
+	u32 stack;          /* in the stack depot; 0: there was no room */
 	s32 pid;
 	u32 cpu;
 	u16 kind;
-	u16 check;		/* of all the others */
+	u16 check; /* of all the others */
 	char comm[TASK_COMM_LEN];
 };
 
@@ -439,9 +441,9 @@ static void gs_track_print(const char *name, const void *obj,
 	}
 	age = jiffies_to_msecs(jiffies - track->when);
 	pr_err("graceslab: %s: object 0x%px %s by %.*s (%d) on CPU %u, %lu.%03lu s ago\n",
-	       name, obj, gs_track_names[track->kind],
-	       (int)sizeof(track->comm), track->comm, track->pid, track->cpu,
-	       age / MSEC_PER_SEC, age % MSEC_PER_SEC);
+	       name, obj, gs_track_names[track->kind], (int)sizeof(track->comm),
+	       track->comm, track->pid, track->cpu, age / MSEC_PER_SEC,
+	       age % MSEC_PER_SEC);
 	gs_stack_print(track->stack);
 }
 

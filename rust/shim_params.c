@@ -12,7 +12,7 @@
 
 struct gs_param {
 	unsigned int value, min, max;
-	void (*changed)(void);	/* called after it was, while the module runs */
+	void (*changed)(void); /* called after it was, while the module runs */
 };
 
 static struct gs_param gs_params[] = {

@@ -161,7 +161,8 @@ static struct gst_cache *gst_new(struct gst_who *who, unsigned int place)
 	if (IS_ERR(gt->c)) {
 		if (gt->c != ERR_PTR(-ENOMEM))
 			gst_error("%s: not created: %pe (size %u, align %u, flags %lx)",
-				  gt->name, gt->c, gt->size, gt->align, gt->flags);
+				  gt->name, gt->c, gt->size, gt->align,
+				  gt->flags);
 		kfree(gt);
 		return NULL;
 	}
@@ -352,10 +353,12 @@ static void gst_destroy(struct gst_who *who, struct gst_cache *gt,
 		gst_count(GST_BUSY);
 	if (fate == GST_RACED && left ? ret && ret != -EBUSY :
 					ret != (left ? -EBUSY : 0))
-		gst_error("%s: destroyed with %d (fate %d)", gt->name, ret, fate);
+		gst_error("%s: destroyed with %d (fate %d)", gt->name, ret,
+			  fate);
 	if (referenced) {
 		if (!merged && gs_cache_tryget(c))
-			gst_error("%s: a reference to a destroyed cache", gt->name);
+			gst_error("%s: a reference to a destroyed cache",
+				  gt->name);
 		gs_cache_put(xchg(&gst_refs[gst_random(who, GST_REFS)], c));
 	}
 }
@@ -386,7 +389,8 @@ static bool gst_bury(void)
 	return empty;
 }
 
-static void gst_end(struct gst_who *who, struct gst_cache *gt, enum gst_fate fate)
+static void gst_end(struct gst_who *who, struct gst_cache *gt,
+		    enum gst_fate fate)
 {
 	struct gst_object *left[4];
 	unsigned int nr = 0, want = 0, i;

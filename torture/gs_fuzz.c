@@ -46,7 +46,7 @@ struct counts {
 	_Atomic u64 ioctls, reads, writes, others, taken, wrong;
 } __attribute__((aligned(64)));
 
-static struct counts *counts;	/* one for each process */
+static struct counts *counts; /* one for each process */
 static char files[MAX_FILES][256];
 static int nr_files;
 static const char device[] = "/dev/gs_kv";
@@ -135,7 +135,10 @@ static u64 any_key(struct gs_kv_op *op)
 static unsigned long any_command(void)
 {
 	static const unsigned long commands[] = {
-		GS_KV_SET, GS_KV_DEL, GS_KV_GET, GS_KV_STATS,
+		GS_KV_SET,
+		GS_KV_DEL,
+		GS_KV_GET,
+		GS_KV_STATS,
 	};
 	unsigned long command = commands[below(4)];
 
@@ -241,8 +244,8 @@ static void fuzz_other(int fd)
 		lseek(fd, edge(), below(6));
 		break;
 	case 1:
-		map = mmap(NULL, 4096 << below(3), 1 + below(3), 1 + below(2), fd,
-			   edge() & ~4095ull);
+		map = mmap(NULL, 4096 << below(3), 1 + below(3), 1 + below(2),
+			   fd, edge() & ~4095ull);
 		if (map != MAP_FAILED)
 			munmap(map, 4096);
 		break;
@@ -293,10 +296,12 @@ static void fuzz_file(const char *path, struct counts *c)
 			break;
 		n = any_text(text, ROOM - 1);
 		if (one_in(8))
-			n = pwrite(fd, one_in(4) ? (void *)(uintptr_t)edge() : text, n,
-				   edge());
+			n = pwrite(fd,
+				   one_in(4) ? (void *)(uintptr_t)edge() : text,
+				   n, edge());
 		else
-			n = write(fd, text, one_in(64) ? (size_t)edge() : (size_t)n);
+			n = write(fd, text,
+				  one_in(64) ? (size_t)edge() : (size_t)n);
 		c->writes++;
 		c->taken += n > 0;
 	}
@@ -325,7 +330,8 @@ static void fuzz(struct counts *c, u64 inputs, time_t end)
 		if (fd >= 0 && !one_in(16))
 			fuzz_ioctl(fd, c);
 		else
-			fuzz_file(one_in(8) ? device : files[below(nr_files)], c);
+			fuzz_file(one_in(8) ? device : files[below(nr_files)],
+				  c);
 	}
 	exit(0);
 }
@@ -346,8 +352,8 @@ static void find(const char *path)
 	dir = S_ISDIR(st.st_mode) ? opendir(path) : NULL;
 	while (dir && (entry = readdir(dir))) {
 		if (entry->d_name[0] == '.' ||
-		    snprintf(inner, sizeof(inner), "%s/%s", path, entry->d_name) >=
-		    (int)sizeof(inner))
+		    snprintf(inner, sizeof(inner), "%s/%s", path,
+			     entry->d_name) >= (int)sizeof(inner))
 			continue;
 		find(inner);
 	}
@@ -362,7 +368,8 @@ int main(int argc, char **argv)
 	time_t end;
 
 	if (argc < 6) {
-		fprintf(stderr, "usage: gs_fuzz SEED INPUTS SECONDS PROCESSES PATH...\n");
+		fprintf(stderr,
+			"usage: gs_fuzz SEED INPUTS SECONDS PROCESSES PATH...\n");
 		return 2;
 	}
 	seed = strtoull(argv[1], NULL, 0);
@@ -375,8 +382,9 @@ int main(int argc, char **argv)
 		find(argv[i]);
 	for (i = 0; i < nr_files; i++)
 		printf("gs_fuzz: %s\n", files[i]);
-	counts = mmap(NULL, sizeof(*counts) * MAX_PROCESSES, PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	counts = mmap(NULL, sizeof(*counts) * MAX_PROCESSES,
+		      PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
 	room_size = 8192;
 	room = mmap(NULL, room_size + 4096, PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -389,7 +397,8 @@ int main(int argc, char **argv)
 	for (i = 0; i < processes; i++) {
 		if (fork())
 			continue;
-		state = (seed + 1) * 0x9e3779b97f4a7c15ull + i * 0x632be59bd9b4e019ull + 1;
+		state = (seed + 1) * 0x9e3779b97f4a7c15ull +
+			i * 0x632be59bd9b4e019ull + 1;
 		fuzz(&counts[i], inputs / processes, end);
 	}
 	while (wait(&status) > 0)
@@ -406,7 +415,8 @@ int main(int argc, char **argv)
 	printf("gs_fuzz: seed %llu: %llu inputs (%llu ioctls, %llu reads, %llu writes, %llu others) to %d files, %llu taken, %llu wrong answers, %d processes died\n",
 	       (unsigned long long)seed, (unsigned long long)done,
 	       (unsigned long long)sums[0], (unsigned long long)sums[1],
-	       (unsigned long long)sums[2], (unsigned long long)sums[3], nr_files + 1,
-	       (unsigned long long)taken, (unsigned long long)wrong, bad);
+	       (unsigned long long)sums[2], (unsigned long long)sums[3],
+	       nr_files + 1, (unsigned long long)taken,
+	       (unsigned long long)wrong, bad);
 	return bad || wrong || !taken;
 }

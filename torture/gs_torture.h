@@ -49,27 +49,27 @@ extern int gst_ncaches, gst_stall_ms, gst_misuses, gst_leaks;
 /* ---- counts -------------------------------------------------------------- */
 
 enum gst_count {
-	GST_ALLOCS,		/* objects had */
-	GST_REFUSALS,		/* NULL */
-	GST_FREES,		/* freed at once */
-	GST_DEFERS,		/* freed after a grace period */
+	GST_ALLOCS,   /* objects had */
+	GST_REFUSALS, /* NULL */
+	GST_FREES,    /* freed at once */
+	GST_DEFERS,   /* freed after a grace period */
 	GST_DTORS,
-	GST_PROVEN,		/* reuse after a grace period, shown by a cookie */
-	GST_LOOKS,		/* objects that readers have checked */
+	GST_PROVEN, /* reuse after a grace period, shown by a cookie */
+	GST_LOOKS,  /* objects that readers have checked */
 	GST_CREATED,
 	GST_DESTROYED,
-	GST_PENDING,		/* of those, with frees pending */
-	GST_BUSY,		/* of those, with objects in use */
+	GST_PENDING, /* of those, with frees pending */
+	GST_BUSY,    /* of those, with objects in use */
 	GST_REFERENCES,
 	GST_BARRIERS,
 	GST_SHRINKS,
-	GST_ACCOUNTS,		/* caches whose counters were compared */
-	GST_POINTERS,		/* of others, given to be freed */
-	GST_RETURNED,		/* of others, not taken: -ENOMEM */
+	GST_ACCOUNTS, /* caches whose counters were compared */
+	GST_POINTERS, /* of others, given to be freed */
+	GST_RETURNED, /* of others, not taken: -ENOMEM */
 	GST_INJECTED,
 	GST_STALLS,
-	GST_ONOFF,		/* CPUs taken down and brought back */
-	GST_IN_TASK,		/* operations, by context */
+	GST_ONOFF,   /* CPUs taken down and brought back */
+	GST_IN_TASK, /* operations, by context */
 	GST_IN_ATOMIC,
 	GST_IN_SOFTIRQ,
 	GST_IN_HARDIRQ,
@@ -77,7 +77,7 @@ enum gst_count {
 	GST_COUNTS
 };
 
-DECLARE_PER_CPU(unsigned long [GST_COUNTS], gst_counts);
+DECLARE_PER_CPU(unsigned long[GST_COUNTS], gst_counts);
 
 #define gst_count_add(which, n)	this_cpu_add(gst_counts[which], n)
 #define gst_count(which)	gst_count_add(which, 1)
@@ -92,9 +92,9 @@ bool gst_has_failed(void);
 /* ---- who does something, and where --------------------------------------- */
 
 enum gst_place {
-	GST_TASK,	/* may sleep */
-	GST_ATOMIC,	/* may not */
-	GST_NMI,	/* nor take a lock */
+	GST_TASK,   /* may sleep */
+	GST_ATOMIC, /* may not */
+	GST_NMI,    /* nor take a lock */
 };
 
 struct gst_who {
@@ -141,19 +141,19 @@ do {									\
 /* ---- objects ------------------------------------------------------------- */
 
 enum gst_state {
-	GST_MADE = 1,	/* by a constructor, never used */
+	GST_MADE = 1, /* by a constructor, never used */
 	GST_LIVE,
 	GST_FREED,
 	GST_DEFERRED,
-	GST_DROPPED,		/* its destructor has run */
-	GST_RELEASED,		/* freed at once, but its memory is type-safe */
+	GST_DROPPED,  /* its destructor has run */
+	GST_RELEASED, /* freed at once, but its memory is type-safe */
 };
 
 /* What a large enough object begins with. */
 struct gst_object {
-	u64 word;		/* state, life, and where it is */
-	struct gst_grace due;	/* taken when its free was deferred */
-	struct gst_cache *cache;	/* NULL: of another allocator */
+	u64 word;                /* state, life, and where it is */
+	struct gst_grace due;    /* taken when its free was deferred */
+	struct gst_cache *cache; /* NULL: of another allocator */
 	union {
 		struct gs_rcu_head one;
 		struct rcu_head two;
@@ -195,10 +195,10 @@ void gst_object_look(void *obj, enum gst_kind kind, size_t size, bool typesafe,
 #define GST_MAX_CACHES	64
 
 enum gst_fate {
-	GST_CLEAN,	/* destroyed when nobody uses it */
-	GST_RACED,	/* while others free the last objects */
-	GST_LEAKED,	/* with objects in use, which are freed later */
-	GST_LOST,	/* with objects in use, which never are */
+	GST_CLEAN,  /* destroyed when nobody uses it */
+	GST_RACED,  /* while others free the last objects */
+	GST_LEAKED, /* with objects in use, which are freed later */
+	GST_LOST,   /* with objects in use, which never are */
 };
 
 struct gst_cache {
@@ -207,7 +207,7 @@ struct gst_cache {
 	unsigned int size, align, capacity, slots;
 	unsigned long flags;
 	bool word, full, ctor, dtor;
-	bool closing;	/* destructors leave other objects alone */
+	bool closing; /* destructors leave other objects alone */
 	u64 born;
 	atomic_t users;
 	atomic_long_t allocs, frees, defers, dtors, lost;

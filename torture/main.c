@@ -85,13 +85,14 @@ static uint nr_entries;
 module_param(nr_entries, uint, 0444);
 MODULE_PARM_DESC(nr_entries, "Number of entries there");
 
-DEFINE_PER_CPU(unsigned long [GST_COUNTS], gst_counts);
+DEFINE_PER_CPU(unsigned long[GST_COUNTS], gst_counts);
 
 static const char * const gst_count_names[] = {
-	"allocated", "refused", "freed", "deferred", "destructors", "proven",
-	"looks", "created", "destroyed", "pending", "busy", "references",
-	"barriers", "shrinks", "accounts", "pointers", "returned", "injected",
-	"stalls", "onoff", "task", "atomic", "softirq", "hardirq", "nmi",
+	"allocated", "refused",    "freed",    "deferred",  "destructors",
+	"proven",    "looks",      "created",  "destroyed", "pending",
+	"busy",      "references", "barriers", "shrinks",   "accounts",
+	"pointers",  "returned",   "injected", "stalls",    "onoff",
+	"task",      "atomic",     "softirq",  "hardirq",   "nmi",
 };
 
 static_assert(ARRAY_SIZE(gst_count_names) == GST_COUNTS);
@@ -132,7 +133,8 @@ bool gst_has_failed(void)
 void gst_who_init(struct gst_who *who, unsigned int id, enum gst_place place,
 		  enum gst_count counter)
 {
-	prandom_seed_state(&who->rnd, gst_seed + 0x9e3779b97f4a7c15ULL * (id + 1));
+	prandom_seed_state(&who->rnd,
+			   gst_seed + 0x9e3779b97f4a7c15ULL * (id + 1));
 	who->place = place;
 	who->counter = counter;
 }
@@ -171,8 +173,9 @@ void gst_throttle_tick(void)
 		gst_waiting_before = atomic_long_xchg(&gst_waiting, 0);
 		get_state_synchronize_rcu_full(&gst_period);
 	}
-	WRITE_ONCE(gst_too_much, gst_waiting_before + atomic_long_read(&gst_waiting) >
-				 (long)throttle_mb * SZ_1M);
+	WRITE_ONCE(gst_too_much,
+		   gst_waiting_before + atomic_long_read(&gst_waiting) >
+			   (long)throttle_mb * SZ_1M);
 }
 
 void gst_breathe(struct gst_who *who)
@@ -236,8 +239,8 @@ static void gst_print(void)
 	for (i = 0; i < GST_COUNTS; i++)
 		at += scnprintf(line + at, sizeof(line) - at, " %s %llu",
 				gst_count_names[i], gst_sum(i));
-	pr_info("gs_torture: %lus:%s errors %d\n", (jiffies - gst_begin) / HZ, line,
-		atomic_read(&gst_errors));
+	pr_info("gs_torture: %lus:%s errors %d\n", (jiffies - gst_begin) / HZ,
+		line, atomic_read(&gst_errors));
 }
 
 static int gst_stats(void *unused)
@@ -257,7 +260,8 @@ static int gst_stats(void *unused)
 
 static int gst_start_all(void)
 {
-	int readers = nreaders >= 0 ? nreaders : max(1, (int)num_online_cpus() - 1);
+	int readers = nreaders >= 0 ? nreaders :
+				      max(1, (int)num_online_cpus() - 1);
 	int ret;
 
 	gst_max_threads = nfakewriters + readers + nchurners + 5;
@@ -307,11 +311,11 @@ static void gst_square_all(void)
 			  zombies, gst_lost_caches());
 	misused = gst_misuse_lost();
 	if (taken != back + lost - misused)
-		gst_error("%llu objects allocated, %llu freed, %llu left", taken, back,
-			  lost - misused);
+		gst_error("%llu objects allocated, %llu freed, %llu left",
+			  taken, back, lost - misused);
 	if (refused != gst_sum(GST_RETURNED))
-		gst_error("%llu pointers were refused, and %llu came back", refused,
-			  gst_sum(GST_RETURNED));
+		gst_error("%llu pointers were refused, and %llu came back",
+			  refused, gst_sum(GST_RETURNED));
 }
 
 static void gst_verdict(void)
@@ -327,9 +331,10 @@ static void gst_verdict(void)
 		gst_sum(GST_POINTERS), leaked, waited);
 	pr_info("graceslab-test: end expect\n");
 	pr_alert("gs_torture: --- End of test: %s: seed=%llu nfakewriters=%d nreaders=%d nchurners=%d ncaches=%d onoff=%d irqs=%d trouble=%d stall_ms=%d seconds=%lu errors=%d\n",
-		 gst_has_failed() ? "FAILURE" : "SUCCESS", gst_seed, nfakewriters,
-		 nreaders, nchurners, gst_ncaches, onoff, irqs, trouble, gst_stall_ms,
-		 (jiffies - gst_begin) / HZ, atomic_read(&gst_errors));
+		 gst_has_failed() ? "FAILURE" : "SUCCESS", gst_seed,
+		 nfakewriters, nreaders, nchurners, gst_ncaches, onoff, irqs,
+		 trouble, gst_stall_ms, (jiffies - gst_begin) / HZ,
+		 atomic_read(&gst_errors));
 }
 
 static void gst_finish(void)
@@ -369,8 +374,8 @@ static int __init gst_init(void)
 
 	gst_seed = seed ?: get_random_u32();
 	pr_alert("gs_torture: --- Start of test: seed=%llu nfakewriters=%d nreaders=%d nchurners=%d ncaches=%d onoff=%d irqs=%d trouble=%d stall_ms=%d\n",
-		 gst_seed, nfakewriters, nreaders, nchurners, gst_ncaches, onoff, irqs,
-		 trouble, gst_stall_ms);
+		 gst_seed, nfakewriters, nreaders, nchurners, gst_ncaches,
+		 onoff, irqs, trouble, gst_stall_ms);
 	/* What trouble.c provokes, and what may come of failing allocations. */
 	pr_info("graceslab-test: allow splat: graceslab: gst_(misused|innocent): |graceslab: 0x[0-9a-f]+ is no (live cache|allocator's)|graceslab: no memory to free\n");
 	gst_begin = jiffies;

@@ -42,7 +42,8 @@ void gst_objects_init(u64 seed)
 
 u64 gst_next_life(void)
 {
-	return atomic64_inc_return(&gst_lives) & GENMASK_ULL(GST_LIFE_BITS - 1, 0);
+	return atomic64_inc_return(&gst_lives) &
+	       GENMASK_ULL(GST_LIFE_BITS - 1, 0);
 }
 
 u64 gst_life_of(u64 word)
@@ -133,11 +134,13 @@ void gst_object_take(void *p, struct gst_cache *cache, enum gst_kind kind,
 			  gst_life_of(word));
 	if (is && full && gst_state_of(word) == GST_DEFERRED) {
 		if (!poll_state_synchronize_rcu_full(&obj->due))
-			gst_wrong(obj, "is handed out before the grace period is over (life %llu)",
+			gst_wrong(obj,
+				  "is handed out before the grace period is over (life %llu)",
 				  gst_life_of(word));
 		if (cache && cache->dtor && obj->cache == cache &&
 		    gst_life_of(word) >= born)
-			gst_wrong(obj, "of %s is handed out before its destructor has run (life %llu): cache %px, size %u, flags %lx, capacity %u, born %llu, %ld destructors, %ld deferred",
+			gst_wrong(obj,
+				  "of %s is handed out before its destructor has run (life %llu): cache %px, size %u, flags %lx, capacity %u, born %llu, %ld destructors, %ld deferred",
 				  cache->name, gst_life_of(word), cache,
 				  cache->size, cache->flags, cache->capacity,
 				  cache->born, atomic_long_read(&cache->dtors),
@@ -147,7 +150,8 @@ void gst_object_take(void *p, struct gst_cache *cache, enum gst_kind kind,
 	if (is && full && gst_state_of(word) == GST_RELEASED &&
 	    (obj->cache != cache || gst_life_of(word) < born) &&
 	    !poll_state_synchronize_rcu_full(&obj->due))
-		gst_wrong(obj, "of a type-safe cache is another one's before the grace period is over (life %llu)",
+		gst_wrong(obj,
+			  "of a type-safe cache is another one's before the grace period is over (life %llu)",
 			  gst_life_of(word));
 	if (full)
 		obj->cache = cache;
@@ -169,8 +173,7 @@ bool gst_object_give(void *p, enum gst_kind kind, size_t size,
 		return false;
 	}
 	if (!gst_filled(p, size, gst_life_of(word)))
-		gst_wrong(obj, "was overwritten (life %llu)",
-			  gst_life_of(word));
+		gst_wrong(obj, "was overwritten (life %llu)", gst_life_of(word));
 	if (state != GST_FREED && size >= GST_FULL)
 		get_state_synchronize_rcu_full(&obj->due);
 	next = gst_word(obj, kind, state, gst_life_of(word));
@@ -189,16 +192,18 @@ void gst_object_drop(void *p)
 
 	if (!gst_is_word(obj, GST_OURS, word) ||
 	    gst_state_of(word) != GST_DEFERRED) {
-		gst_wrong(obj, "was not deferred, and its destructor is called: %llx",
+		gst_wrong(obj,
+			  "was not deferred, and its destructor is called: %llx",
 			  word);
 		return;
 	}
 	if (!poll_state_synchronize_rcu_full(&obj->due))
-		gst_wrong(obj, "gets its destructor before the grace period is over");
+		gst_wrong(obj,
+			  "gets its destructor before the grace period is over");
 	gst_count(GST_PROVEN);
 	gst_record(obj, "dropped", word, obj->cache);
-	WRITE_ONCE(obj->word, gst_word(obj, GST_OURS, GST_DROPPED,
-				       gst_life_of(word)));
+	WRITE_ONCE(obj->word,
+		   gst_word(obj, GST_OURS, GST_DROPPED, gst_life_of(word)));
 }
 
 static bool gst_visible(const void *obj, enum gst_kind kind, u64 word,
@@ -230,12 +235,14 @@ void gst_object_look(void *p, enum gst_kind kind, size_t size, bool typesafe,
 		word = READ_ONCE(obj->word);
 		if (!gst_visible(obj, kind, word, typesafe) ||
 		    (!typesafe && gst_life_of(word) != gst_life_of(first))) {
-			gst_wrong(obj, "changed under a reader: %llx, then %llx",
+			gst_wrong(obj,
+				  "changed under a reader: %llx, then %llx",
 				  first, word);
 			return;
 		}
 		if (!typesafe && !gst_filled(p, size, gst_life_of(first))) {
-			gst_wrong(obj, "was overwritten under a reader (life %llu)",
+			gst_wrong(obj,
+				  "was overwritten under a reader (life %llu)",
 				  gst_life_of(first));
 			return;
 		}

@@ -16,7 +16,8 @@ int gst_onoff(void *arg)
 
 	while (!kthread_should_stop()) {
 		schedule_timeout_interruptible(1 + gst_random(who, HZ / 2));
-		cpu = cpumask_nth(gst_random(who, num_online_cpus()), cpu_online_mask);
+		cpu = cpumask_nth(gst_random(who, num_online_cpus()),
+				  cpu_online_mask);
 		if (kthread_should_stop() || cpu >= nr_cpu_ids ||
 		    num_online_cpus() == 1 || !cpu_is_hotpluggable(cpu) ||
 		    remove_cpu(cpu))

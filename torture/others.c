@@ -62,8 +62,9 @@ static int gst_give(struct gst_who *who, struct gst_object *obj, bool head,
 		how = gst_random(who, 2);
 	gst_record(obj, "by itself", how, NULL);
 	if (!head && how < 4)
-		return who->place == GST_NMI ? -EOPNOTSUPP :
-			gs_try_kvfree_rcu(obj, gst_gfp(who));
+		return who->place == GST_NMI ?
+			       -EOPNOTSUPP :
+			       gs_try_kvfree_rcu(obj, gst_gfp(who));
 	switch (how) {
 	case 0:
 		gs_kfree_rcu_nolock(obj, head.one);
@@ -106,7 +107,8 @@ static void gst_other_free(struct gst_who *who, struct gst_object *obj)
 {
 	int ret;
 
-	if (!obj || !gst_object_give(obj, GST_OTHERS, GST_OTHER_SIZE, GST_DEFERRED))
+	if (!obj ||
+	    !gst_object_give(obj, GST_OTHERS, GST_OTHER_SIZE, GST_DEFERRED))
 		return;
 	gst_count(GST_POINTERS);
 	gst_deferred(512);
@@ -144,7 +146,8 @@ void gst_others_give(struct gst_who *who)
 	unsigned int slot = gst_random(who, GST_OTHER_SLOTS);
 
 	if (gst_one_in(who, 2))
-		gst_other_free(who, unrcu_pointer(xchg(&gst_published[slot], NULL)));
+		gst_other_free(who,
+			       unrcu_pointer(xchg(&gst_published[slot], NULL)));
 	else
 		gst_other_free(who, xchg(&gst_kept[slot], NULL));
 }
@@ -165,7 +168,8 @@ void gst_others_end(struct gst_who *who)
 	unsigned int slot;
 
 	for (slot = 0; slot < GST_OTHER_SLOTS; slot++) {
-		gst_other_free(who, unrcu_pointer(xchg(&gst_published[slot], NULL)));
+		gst_other_free(who,
+			       unrcu_pointer(xchg(&gst_published[slot], NULL)));
 		gst_other_free(who, xchg(&gst_kept[slot], NULL));
 	}
 	gs_barrier();

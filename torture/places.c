@@ -49,8 +49,9 @@ static enum hrtimer_restart gst_tick(struct hrtimer *timer)
 
 	gst_steps(&t->who);
 	took = ktime_get_ns() - begin;
-	hrtimer_forward_now(timer, ns_to_ktime(max_t(u64, GST_PERIOD_US * NSEC_PER_USEC,
-						     8 * took)));
+	hrtimer_forward_now(timer,
+			    ns_to_ktime(max_t(u64, GST_PERIOD_US * NSEC_PER_USEC,
+					      8 * took)));
 	return HRTIMER_RESTART;
 }
 
@@ -68,10 +69,10 @@ static void gst_timers_here(void *unused)
 {
 	struct gst_side *side = this_cpu_ptr(&gst_sides);
 
-	hrtimer_start(&side->tickers[GST_HARD].timer, us_to_ktime(GST_PERIOD_US),
-		      HRTIMER_MODE_REL_PINNED_HARD);
-	hrtimer_start(&side->tickers[GST_SOFT].timer, us_to_ktime(GST_PERIOD_US),
-		      HRTIMER_MODE_REL_PINNED_SOFT);
+	hrtimer_start(&side->tickers[GST_HARD].timer,
+		      us_to_ktime(GST_PERIOD_US), HRTIMER_MODE_REL_PINNED_HARD);
+	hrtimer_start(&side->tickers[GST_SOFT].timer,
+		      us_to_ktime(GST_PERIOD_US), HRTIMER_MODE_REL_PINNED_SOFT);
 }
 
 void gst_timers_init(void)

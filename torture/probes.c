@@ -15,10 +15,17 @@
 
 /* Called with locks held, interrupts off, or by those who are about to. */
 static const char * const gst_symbols[] = {
-	"call_rcu", "__call_rcu_common", "rcu_segcblist_enqueue",
-	"enqueue_timer", "__queue_work", "insert_work",
-	"try_to_wake_up", "get_state_synchronize_rcu_full",
-	"_raw_spin_unlock_irqrestore", "__free_pages_ok", "free_frozen_pages",
+	"call_rcu",
+	"__call_rcu_common",
+	"rcu_segcblist_enqueue",
+	"enqueue_timer",
+	"__queue_work",
+	"insert_work",
+	"try_to_wake_up",
+	"get_state_synchronize_rcu_full",
+	"_raw_spin_unlock_irqrestore",
+	"__free_pages_ok",
+	"free_frozen_pages",
 };
 
 struct gst_probed {
@@ -56,8 +63,8 @@ int gst_probes_start(unsigned long entries, unsigned int nr)
 	unsigned int i, cpu, placed = 0;
 
 	for_each_possible_cpu(cpu)
-		gst_who_init(&per_cpu(gst_probed, cpu).who, 10000 + 10 * cpu + 4,
-			     GST_NMI, GST_IN_NMI);
+		gst_who_init(&per_cpu(gst_probed, cpu).who,
+			     10000 + 10 * cpu + 4, GST_NMI, GST_IN_NMI);
 	if (!entries)
 		return 0;
 	gst_probes = kvcalloc(nr + ARRAY_SIZE(gst_symbols), sizeof(*gst_probes),
@@ -70,7 +77,8 @@ int gst_probes_start(unsigned long entries, unsigned int nr)
 
 		kp->pre_handler = gst_hit;
 		if (i < nr)
-			kp->addr = (void *)((unsigned long)&offset[i] + offset[i]);
+			kp->addr = (void *)((unsigned long)&offset[i] +
+					    offset[i]);
 		else
 			kp->symbol_name = gst_symbols[i - nr];
 		if (register_kprobe(kp))

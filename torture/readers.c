@@ -20,9 +20,11 @@ void gst_look(struct gst_who *who, unsigned int dwell)
 	}
 	rcu_read_lock();
 	gt = rcu_dereference(gst_caches[gst_random(who, gst_ncaches)]);
-	obj = gt ? rcu_dereference(gt->published[gst_random(who, gt->slots)]) : NULL;
+	obj = gt ? rcu_dereference(gt->published[gst_random(who, gt->slots)]) :
+		   NULL;
 	if (obj)
-		gst_object_look(obj, gst_own_kind(gt->size), gt->size, gst_typesafe(gt), dwell);
+		gst_object_look(obj, gst_own_kind(gt->size), gt->size,
+				gst_typesafe(gt), dwell);
 	rcu_read_unlock();
 }
 

@@ -63,7 +63,7 @@ void gst_record_say(const void *obj)
 		if (event->obj != obj || left-- > GST_SAID)
 			continue;
 		pr_alert("gs_torture: %px: %llu ns: %s, %llx, cache %px, on CPU %d in %x\n",
-			 obj, event->at, event->what, event->word,
-			 event->cache, event->cpu, event->in);
+			 obj, event->at, event->what, event->word, event->cache,
+			 event->cpu, event->in);
 	}
 }

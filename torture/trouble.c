@@ -16,20 +16,23 @@
 #include "gs_torture.h"
 
 enum gst_misuse {
-	GST_TWICE,		/* freed twice */
-	GST_TWICE_RCU,		/* the second time deferred */
+	GST_TWICE,     /* freed twice */
+	GST_TWICE_RCU, /* the second time deferred */
 	GST_WRONG_CACHE,
 	GST_BAD_POINTER,
 	GST_DEAD_ALLOC,
 	GST_DEAD_BARRIER,
-	GST_NOBODYS,		/* of the page allocator */
+	GST_NOBODYS, /* of the page allocator */
 	GST_MISUSES
 };
 
 static const char * const gst_misuse_names[] = {
-	"double free of object", "double free_rcu of object",
-	"belongs to cache gst_misused", "is not an object of this cache",
-	"allocation from a destroyed cache", "is no live cache",
+	"double free of object",
+	"double free_rcu of object",
+	"belongs to cache gst_misused",
+	"is not an object of this cache",
+	"allocation from a destroyed cache",
+	"is no live cache",
 	"is no allocator's",
 };
 
@@ -211,7 +214,8 @@ int gst_racer(void *arg)
 			break;
 		default:
 			if (gs_cache_stats(c, &s) == 0 && s.queued < s.done)
-				gst_error("%llu frees done of %llu", s.done, s.queued);
+				gst_error("%llu frees done of %llu", s.done,
+					  s.queued);
 		}
 		mutex_unlock(&gst_report);
 		schedule_timeout_interruptible(gst_random(who, 3));

@@ -40,7 +40,8 @@ void gst_took(struct gst_cache *gt, void *obj)
 		gst_error("%s: object %px is not aligned to %u", gt->name, obj,
 			  gt->align);
 	if (gt->word)
-		gst_object_take(obj, gt, gst_own_kind(gt->size), gt->size, gt->ctor, gt->born);
+		gst_object_take(obj, gt, gst_own_kind(gt->size), gt->size,
+				gt->ctor, gt->born);
 }
 
 void *gst_alloc(struct gst_who *who, struct gst_cache *gt)
@@ -60,7 +61,8 @@ static bool gst_gives(struct gst_cache *gt, void *obj, enum gst_state state)
 
 	if (state == GST_FREED && gst_typesafe(gt))
 		mark = GST_RELEASED;
-	if (gt->word && !gst_object_give(obj, gst_own_kind(gt->size), gt->size, mark))
+	if (gt->word &&
+	    !gst_object_give(obj, gst_own_kind(gt->size), gt->size, mark))
 		return false;
 	/* The last use of gt, which may go with its last object. */
 	if (state == GST_FREED) {
@@ -133,7 +135,8 @@ void gst_publish(struct gst_who *who, struct gst_cache *gt, void *obj)
 	void __rcu **slot = &gt->published[gst_random(who, gt->slots)];
 
 	if (gt->word || !obj)
-		gst_unpublished(who, gt, unrcu_pointer(xchg(slot, RCU_INITIALIZER(obj))));
+		gst_unpublished(who, gt,
+				unrcu_pointer(xchg(slot, RCU_INITIALIZER(obj))));
 	else
 		gst_keep(who, gt, obj);
 }
@@ -146,7 +149,8 @@ static void gst_bulk(struct gst_who *who, struct gst_cache *gt)
 
 	got = gs_cache_alloc_bulk(gt->c, gst_gfp(who), nr, objs);
 	if (got && got != nr)
-		gst_error("%s: %d objects in bulk instead of %u", gt->name, got, nr);
+		gst_error("%s: %d objects in bulk instead of %u", gt->name, got,
+			  nr);
 	if (!got)
 		gst_count(GST_REFUSALS);
 	for (i = 0; i < got; i++)
@@ -167,7 +171,7 @@ static void gst_bulk(struct gst_who *who, struct gst_cache *gt)
 static void gst_sheaf(struct gst_who *who, struct gst_cache *gt)
 {
 	unsigned int want = 1 + gst_random(who, gt->slots), use;
-	bool full = true;	/* or nobody knows how full */
+	bool full = true; /* or nobody knows how full */
 	void *obj;
 
 	if (atomic_xchg(&gt->sheaf_busy, 1))
@@ -212,7 +216,8 @@ static void gst_zero(struct gst_who *who, struct gst_cache *gt)
 	if (!obj)
 		return;
 	if (gt->ctor)
-		gst_error("%s: zeroed memory from a cache with a constructor", gt->name);
+		gst_error("%s: zeroed memory from a cache with a constructor",
+			  gt->name);
 	else if (memchr_inv(obj, 0, min(gt->size, 512U)) || obj[gt->size - 1])
 		gst_error("%s: object %px is not zeroed", gt->name, obj);
 	gst_took(gt, obj);
@@ -241,7 +246,8 @@ static void gst_task_only(struct gst_who *who, struct gst_cache *gt)
 	default:
 		if (gs_cache_stats(gt->c, &stats))
 			gst_error("%s: no counters", gt->name);
-		else if (stats.object_size < gt->size || stats.queued < stats.done)
+		else if (stats.object_size < gt->size ||
+			 stats.queued < stats.done)
 			gst_error("%s: counters: size %zu, queued %llu, done %llu",
 				  gt->name, stats.object_size, stats.queued,
 				  stats.done);

@@ -145,8 +145,8 @@ static int gs_area_read(void *unused)
 	return 0;
 }
 
-static int gs_area_start(struct task_struct **task, int (*fn)(void *), void *arg,
-			 unsigned int cpu)
+static int gs_area_start(struct task_struct **task, int (*fn)(void *),
+			 void *arg, unsigned int cpu)
 {
 	struct task_struct *t = kthread_create(fn, arg, "gs_areas/%u", cpu);
 

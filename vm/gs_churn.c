@@ -307,7 +307,8 @@ static int __init gs_churn_init(void)
 
 		task = ERR_PTR(-ENOMEM);
 		if (held)
-			task = kthread_run(gs_churn_main, held, "gs_churn/%u", i);
+			task = kthread_run(gs_churn_main, held, "gs_churn/%u",
+					   i);
 		if (IS_ERR(task)) {
 			kfree(held);
 			gs_churn_stop();

@@ -353,7 +353,7 @@ static int gs_fault_race(void)
 	}
 	for (i = 0; i < 2; i++)
 		wake_up_process(racers[i]);
-	msleep(1000);	/* one that is stopped before it ran would not run */
+	msleep(1000); /* one that is stopped before it ran would not run */
 	for (i = 0; i < 2; i++)
 		kthread_stop(racers[i]);
 	return 0;

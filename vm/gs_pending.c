@@ -35,7 +35,7 @@ struct gs_object {
 };
 
 static struct gs_cache *with_dtor, *plain;
-static struct gs_object **objs;	/* of the first cache, then of the second */
+static struct gs_object **objs; /* of the first cache, then of the second */
 
 static void gs_pending_dtor(void *p)
 {

@@ -47,22 +47,35 @@ MODULE_PARM_DESC(probe_limit, "Times that one probe acts with each kind of cache
 
 /* Called with locks held, interrupts off, or by those who are about to. */
 static const char * const symbols[] = {
-	"call_rcu", "__call_rcu_common", "rcu_segcblist_enqueue",
-	"add_timer_on", "__mod_timer", "enqueue_timer", "calc_wheel_index",
-	"__queue_work", "insert_work", "__irq_work_queue_local",
-	"irq_work_queue", "try_to_wake_up", "get_state_synchronize_rcu_full",
-	"gs_sys_unlock", "gs_sys_close", "gs_sys_lock",
-	"_raw_spin_unlock_irqrestore", "__free_pages_ok", "free_frozen_pages",
+	"call_rcu",
+	"__call_rcu_common",
+	"rcu_segcblist_enqueue",
+	"add_timer_on",
+	"__mod_timer",
+	"enqueue_timer",
+	"calc_wheel_index",
+	"__queue_work",
+	"insert_work",
+	"__irq_work_queue_local",
+	"irq_work_queue",
+	"try_to_wake_up",
+	"get_state_synchronize_rcu_full",
+	"gs_sys_unlock",
+	"gs_sys_close",
+	"gs_sys_lock",
+	"_raw_spin_unlock_irqrestore",
+	"__free_pages_ok",
+	"free_frozen_pages",
 };
 
 struct gs_probe {
 	struct kprobe kp;
 	char name[KSYM_NAME_LEN];
-	bool entry;		/* one of graceslab's, which must be hit */
+	bool entry; /* one of graceslab's, which must be hit */
 	bool placed;
 	atomic_t hits;
-	atomic_t acted;		/* with all kinds of caches */
-	atomic_t now;		/* with this one */
+	atomic_t acted; /* with all kinds of caches */
+	atomic_t now;   /* with this one */
 };
 
 static struct gs_probe *probes;
@@ -82,12 +95,13 @@ static const struct gs_kind {
 	{ "dtor_consistency", 200, GS_CONSISTENCY, true, true },
 	{ "typesafe", 64, GS_TYPESAFE_BY_RCU, true, false },
 	{ "large", 3000, GS_CONSISTENCY, true, false },
-	{ "debug", 64, GS_CONSISTENCY | GS_RED_ZONE | GS_STORE_USER, true, true },
+	{ "debug", 64, GS_CONSISTENCY | GS_RED_ZONE | GS_STORE_USER, true,
+	  true },
 	{ "poison", 64, GS_CONSISTENCY | GS_POISON, false, false },
 };
 
 struct gs_object {
-	atomic_t owners;	/* valid where there is a constructor */
+	atomic_t owners; /* valid where there is a constructor */
 	u32 fill;
 };
 
@@ -97,7 +111,7 @@ static atomic_long_t dtors, shared, surprises, pointers;
 
 /* Each CPU's handler and thread. */
 struct gs_side {
-	bool on;		/* the thread is not looking at the stock */
+	bool on; /* the thread is not looking at the stock */
 	unsigned int have;
 	struct gs_object *stock[GS_STOCK];
 	unsigned long frees, frees_rcu, allocs, empty, not_nmi;
@@ -215,7 +229,7 @@ static int gs_place_all(void)
 		probe->entry = true;
 		probe->kp.addr = (void *)((unsigned long)&offset[i] + offset[i]);
 		sprint_symbol(probe->name, (unsigned long)probe->kp.addr);
-		*strchrnul(probe->name, ' ') = '\0';	/* [graceslab] */
+		*strchrnul(probe->name, ' ') = '\0'; /* [graceslab] */
 		ret = gs_place(probe);
 		if (ret)
 			return ret;
@@ -264,7 +278,7 @@ static void gs_use_pointers(void)
 
 	if (obj) {
 		gs_give(obj);
-		gs_kvfree_rcu(obj);	/* which is one of the cache's */
+		gs_kvfree_rcu(obj); /* which is one of the cache's */
 	}
 	if (p) {
 		atomic_long_inc(&pointers);
@@ -496,7 +510,8 @@ static void gs_leave_behind(void *unused)
 /* The first CPU, while another one goes and comes. */
 static int gs_hotplug_main(void *done)
 {
-	unsigned int other = cpumask_any_but(cpu_online_mask, smp_processor_id());
+	unsigned int other = cpumask_any_but(cpu_online_mask,
+					     smp_processor_id());
 	struct gs_side *side = this_cpu_ptr(&sides);
 
 	gs_restock(side);
@@ -611,7 +626,8 @@ static int gs_account(void)
 	GS_CHECK(!kind->dtor || atomic_long_read(&dtors) == stats.queued,
 		 "%llu deferred frees, %ld destructors", stats.queued,
 		 atomic_long_read(&dtors));
-	GS_CHECK(!atomic_long_read(&shared), "%ld objects had two owners or none",
+	GS_CHECK(!atomic_long_read(&shared),
+		 "%ld objects had two owners or none",
 		 atomic_long_read(&shared));
 	GS_CHECK(!atomic_long_read(&surprises),
 		 "%ld times another cache was not destroyed as it should be",
@@ -644,7 +660,8 @@ static int gs_run_kind(void)
 		return PTR_ERR(cache);
 	ret = gs_run(gs_user_main, cpu_online_mask);
 	if (!ret)
-		ret = gs_run(gs_hotplug_main, cpumask_of(cpumask_first(cpu_online_mask)));
+		ret = gs_run(gs_hotplug_main,
+			     cpumask_of(cpumask_first(cpu_online_mask)));
 	bad = gs_account();
 	return ret ?: bad;
 }
@@ -681,8 +698,8 @@ static int __init gs_reentry_init(void)
 	gs_report();
 	kvfree(probes);
 	gs_barrier();
-	pr_info("gs_reentry: %s; %ld pointers were given\n", ret ? "FAIL" : "ok",
-		atomic_long_read(&pointers));
+	pr_info("gs_reentry: %s; %ld pointers were given\n",
+		ret ? "FAIL" : "ok", atomic_long_read(&pointers));
 	return ret;
 }
 module_init(gs_reentry_init);

@@ -55,7 +55,8 @@ static noinline void gs_scene_give(void **waiting)
 static int __init gs_scene_init(void)
 {
 	struct gs_cache_args args = {
-		.rcu_dtor = gs_scene_dtor, .sheaf_capacity = 4,
+		.rcu_dtor = gs_scene_dtor,
+		.sheaf_capacity = 4,
 	};
 	void *waiting[1 + GS_WAITING];
 	int i, ret;

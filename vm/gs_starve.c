@@ -32,17 +32,17 @@ struct gs_starve_object {
 struct gs_starve {
 	struct kmem_cache *peer;
 	struct gs_cache *own;
-	struct gs_starve_object **obj;	/* of the peer */
+	struct gs_starve_object **obj; /* of the peer */
 	void **owned;
 	unsigned int next;
 	struct task_struct *reader;
 	ktime_t leave_at;
 	bool hold, inside;
 	bool exhaust;
-	void *hoard;			/* memory that nobody else is to get */
-	unsigned long hoarded;		/* bytes of it */
+	void *hoard;           /* memory that nobody else is to get */
+	unsigned long hoarded; /* bytes of it */
 	u64 before[GS_STEP_LEAKED + 1];
-	u64 starved[GS_STEP_LEAKED + 1];	/* steps while there was no memory */
+	u64 starved[GS_STEP_LEAKED + 1]; /* steps while there was no memory */
 };
 
 static atomic_t gs_starve_dtors;
@@ -221,8 +221,7 @@ static const char *gs_starve_prepare(struct gs_starve *s)
 	return NULL;
 }
 
-static void gs_starve_end(struct gs_starve *s, const char *why,
-			  const char *mode)
+static void gs_starve_end(struct gs_starve *s, const char *why, const char *mode)
 {
 	struct gs_cache_stats stats = {};
 	struct gs_starve_object *obj;

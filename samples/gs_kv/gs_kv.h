@@ -29,23 +29,23 @@
 #define GS_KV_LINGER_MAX	(1u << 14)
 
 struct gs_kv_op {
-	__u64 key;		/* address of the key's bytes, no NUL */
+	__u64 key; /* address of the key's bytes, no NUL */
 	__u32 key_len;
-	__u16 wait;		/* GET: how long to stay in the read-side section */
-	__u16 linger;		/* before looking, and after; else 0 */
-	__u64 value;		/* SET: in; GET: out */
-	__u64 generation;	/* GET: out, grows with every SET of the table */
+	__u16 wait;       /* GET: how long to stay in the read-side section */
+	__u16 linger;     /* before looking, and after; else 0 */
+	__u64 value;      /* SET: in; GET: out */
+	__u64 generation; /* GET: out, grows with every SET of the table */
 };
 
 struct gs_kv_stats {
-	__u64 entries;		/* in the table now */
-	__u64 buckets;		/* in the current array */
-	__u64 resizes;		/* bucket arrays replaced */
-	__u64 created;		/* entries made since the module was loaded */
-	__u64 dropped;		/* entries whose destructor has run */
-	__u64 queued;		/* entries given to free_rcu() */
-	__u64 done;		/* of those, back in the cache */
-	__u64 early;		/* entries found freed under a reader: a bug */
+	__u64 entries; /* in the table now */
+	__u64 buckets; /* in the current array */
+	__u64 resizes; /* bucket arrays replaced */
+	__u64 created; /* entries made since the module was loaded */
+	__u64 dropped; /* entries whose destructor has run */
+	__u64 queued;  /* entries given to free_rcu() */
+	__u64 done;    /* of those, back in the cache */
+	__u64 early;   /* entries found freed under a reader: a bug */
 };
 
 #define GS_KV_IOC		0xc7

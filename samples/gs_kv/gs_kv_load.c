@@ -55,9 +55,9 @@
 struct counts {
 	_Atomic u64 reads;
 	_Atomic u64 lingered;
-	_Atomic u64 absent;	/* reads that found no key, rightly */
+	_Atomic u64 absent; /* reads that found no key, rightly */
 	_Atomic u64 wrong;
-	_Atomic u64 baits[NR_BAITS];	/* wrong on purpose, and seen to be */
+	_Atomic u64 baits[NR_BAITS]; /* wrong on purpose, and seen to be */
 	_Atomic u64 adds;
 	_Atomic u64 overwrites;
 	_Atomic u64 deletes;
@@ -242,8 +242,8 @@ static void writer(int fd, int me)
 
 /* Readers */
 
-static void read_key(int fd, struct counts *c, size_t i,
-		     unsigned int wait, unsigned int linger, u64 *generations)
+static void read_key(int fd, struct counts *c, size_t i, unsigned int wait,
+		     unsigned int linger, u64 *generations)
 {
 	u64 addr = keys[i].addr + (self_test && i == BAIT_VALUE ? 8 : 0);
 	struct gs_kv_op op = op_for(i, 0);
@@ -285,11 +285,9 @@ static void read_key(int fd, struct counts *c, size_t i,
 	}
 	if (c->wrong < TOLD_ABOUT)
 		complain("WRONG READ of %s: %s (value %#llx, address %#llx, writes %llu%s to %llu%s)",
-			 keys[i].name, wrong,
-			 found ? op.value : 0,
-			 addr,
-			 NUMBER(done), DELETED(done) ? "d" : "",
-			 NUMBER(begin), DELETED(begin) ? "d" : "");
+			 keys[i].name, wrong, found ? op.value : 0, addr,
+			 NUMBER(done), DELETED(done) ? "d" : "", NUMBER(begin),
+			 DELETED(begin) ? "d" : "");
 	bump(&c->wrong);
 }
 
@@ -307,8 +305,8 @@ static void reader(int fd, int me)
 		 * period that began before: it did not wait for this reader.
 		 */
 		if (++rounds % 8 == 0)
-			read_key(fd, c, next_random(&random) % HOT_KEYS,
-				 0, WAIT_LONG, generations);
+			read_key(fd, c, next_random(&random) % HOT_KEYS, 0,
+				 WAIT_LONG, generations);
 		for (int n = 0; n < 64; n++) {
 			size_t i = pick(&random, 0, 1);
 
@@ -317,7 +315,8 @@ static void reader(int fd, int me)
 			if (n % 8)
 				read_key(fd, c, i, 0, 0, generations);
 			else
-				read_key(fd, c, i, WAIT_SHORT, WAIT_SHORT, generations);
+				read_key(fd, c, i, WAIT_SHORT, WAIT_SHORT,
+					 generations);
 		}
 	}
 }
@@ -394,9 +393,11 @@ static void progress(u64 ms, int fd)
 
 	get_stats(fd, &s);
 	printf("gs_kv_load: %llu.%llu s: %llu keys in %llu buckets, %llu reads checked, ",
-	       ms / 1000, ms % 1000 / 100, s.entries, s.buckets, READERS(reads));
+	       ms / 1000, ms % 1000 / 100, s.entries, s.buckets,
+	       READERS(reads));
 	printf("%llu overwrites, %llu deletes, %llu resizes, %llu wrong\n",
-	       WRITERS(overwrites), WRITERS(deletes), s.resizes, READERS(wrong));
+	       WRITERS(overwrites), WRITERS(deletes), s.resizes,
+	       READERS(wrong));
 	fflush(stdout);
 }
 
@@ -560,7 +561,8 @@ static int load(unsigned int seconds)
 	printf("%llu adds, %llu overwrites, %llu deletes, %llu resizes, %llu wrong reads\n",
 	       WRITERS(adds), overwrites, deletes, resizes, wrong);
 	printf("gs_kv_load: %llu entries made, %llu freed by free_rcu: %llu of these done, %llu pending\n",
-	       after.created, after.queued, after.done, after.queued - after.done);
+	       after.created, after.queued, after.done,
+	       after.queued - after.done);
 	fflush(stdout);
 
 	if (failed) {
@@ -586,7 +588,8 @@ static int load(unsigned int seconds)
 		return 0;
 	}
 	/* A run that did not do all of these has shown nothing. */
-	if (!all_readers_read() || !absent || !overwrites || !deletes || !resizes) {
+	if (!all_readers_read() || !absent || !overwrites || !deletes ||
+	    !resizes) {
 		complain("FAIL: nothing shown: something of the above is zero, or a CPU's reader idle");
 		return 1;
 	}
@@ -604,7 +607,7 @@ static void burst_one(int fd, int me)
 			set(fd, (n * (size_t)nr_cpus + (size_t)me) % nr_keys, n);
 }
 
-static int burst(char *const *unloads, int nr_unloads)
+static int burst(char * const *unloads, int nr_unloads)
 {
 	int failed = 0;
 	int fd;
@@ -620,7 +623,8 @@ static int burst(char *const *unloads, int nr_unloads)
 	close(fd);
 	for (int i = 0; i < nr_unloads; i++) {
 		if (syscall(SYS_delete_module, unloads[i], O_NONBLOCK)) {
-			complain("FAIL: unload %s: %s", unloads[i], strerror(errno));
+			complain("FAIL: unload %s: %s", unloads[i],
+				 strerror(errno));
 			return 1;
 		}
 	}
@@ -628,9 +632,11 @@ static int burst(char *const *unloads, int nr_unloads)
 		complain("FAIL: a process of the burst did not end well");
 		return 1;
 	}
-	printf("gs_kv_load: burst: %llu writes", 2ull * burst_size * (unsigned int)(nr_cpus + 1));
+	printf("gs_kv_load: burst: %llu writes",
+	       2ull * burst_size * (unsigned int)(nr_cpus + 1));
 	for (int i = 0; i < nr_unloads; i++)
-		printf("%s%s", i ? ", then " : ", then at once unloaded ", unloads[i]);
+		printf("%s%s", i ? ", then " : ", then at once unloaded ",
+		       unloads[i]);
 	printf("\n");
 	return 0;
 }
@@ -653,7 +659,8 @@ static unsigned int number_arg(const char *name, const char *arg)
 
 	errno = 0;
 	value = strtoul(arg, &end, 10);
-	if (errno || end == arg || *end || *arg == '-' || !value || value > 1000000)
+	if (errno || end == arg || *end || *arg == '-' || !value ||
+	    value > 1000000)
 		die("%s: not a number from 1 to 1000000: %s", name, arg);
 	return (unsigned int)value;
 }

@@ -12,12 +12,14 @@
 
 #include "load_common.h"
 
-static void must_fail(int fd, unsigned long call, void *arg, int with, const char *what)
+static void must_fail(int fd, unsigned long call, void *arg, int with,
+		      const char *what)
 {
 	int got = ioctl(fd, call, arg) ? errno : 0;
 
 	if (got != with)
-		die("FAIL: %s: expected '%s', got '%s'", what, strerror(with), strerror(got));
+		die("FAIL: %s: expected '%s', got '%s'", what, strerror(with),
+		    strerror(got));
 }
 
 static void check_errors(int fd)
@@ -34,10 +36,12 @@ static void check_errors(int fd)
 		op.key_len = GS_KV_KEY_MAX + 1;
 		must_fail(fd, calls[i], &op, EINVAL, "a key that is too long");
 		op.key_len = ~0u;
-		must_fail(fd, calls[i], &op, EINVAL, "a key that is far too long");
+		must_fail(fd, calls[i], &op, EINVAL,
+			  "a key that is far too long");
 		op.key_len = 1;
 		op.linger = GS_KV_LINGER_MAX + 1;
-		must_fail(fd, calls[i], &op, EINVAL, "a linger that is too long");
+		must_fail(fd, calls[i], &op, EINVAL,
+			  "a linger that is too long");
 		op.linger = 0;
 		op.wait = GS_KV_LINGER_MAX + 1;
 		must_fail(fd, calls[i], &op, EINVAL, "a wait that is too long");
@@ -46,16 +50,19 @@ static void check_errors(int fd)
 		must_fail(fd, calls[i], &op, EFAULT, "a key at a bad address");
 		op.key = ~0ull;
 		must_fail(fd, calls[i], &op, EFAULT, "a key beyond all memory");
-		must_fail(fd, calls[i], nowhere, EFAULT, "an argument at a bad address");
+		must_fail(fd, calls[i], nowhere, EFAULT,
+			  "an argument at a bad address");
 		op.key = (uintptr_t)"a\0b";
 		op.key_len = 3;
 		must_fail(fd, calls[i], &op, EINVAL, "a key with a NUL");
 		op.key = (uintptr_t)"no such key";
 		op.key_len = 11;
 		if (calls[i] != GS_KV_SET)
-			must_fail(fd, calls[i], &op, ENOENT, "a key that is not there");
+			must_fail(fd, calls[i], &op, ENOENT,
+				  "a key that is not there");
 	}
-	must_fail(fd, GS_KV_STATS, nowhere, EFAULT, "an argument at a bad address");
+	must_fail(fd, GS_KV_STATS, nowhere, EFAULT,
+		  "an argument at a bad address");
 	must_fail(fd, _IO(GS_KV_IOC, 99), nowhere, ENOTTY, "an unknown call");
 }
 

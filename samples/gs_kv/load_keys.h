@@ -35,7 +35,8 @@ struct seen {
 	unsigned int times;
 };
 
-static unsigned int seen_before(struct seen *table, size_t size, const char *name)
+static unsigned int seen_before(struct seen *table, size_t size,
+				const char *name)
 {
 	size_t i = hash_name(name) & (size - 1);
 
@@ -68,7 +69,8 @@ static void read_keys(const char *path)
 		if (!line[at])
 			die("%s:%lu: no name", path, lineno);
 		if (!(nr_keys & (nr_keys - 1))) {
-			keys = realloc(keys, (nr_keys ? nr_keys * 2 : 1) * sizeof(*keys));
+			keys = realloc(keys, (nr_keys ? nr_keys * 2 : 1) *
+						     sizeof(*keys));
 			if (!keys)
 				die("no memory");
 		}
@@ -83,7 +85,8 @@ static void read_keys(const char *path)
 	if (nr_keys < 64)
 		die("%s: only %zu symbols", path, nr_keys);
 	if (nr_keys > GS_KV_MAX_ENTRIES)
-		die("%s: %zu symbols are more than the table holds", path, nr_keys);
+		die("%s: %zu symbols are more than the table holds", path,
+		    nr_keys);
 
 	while (size < 2 * nr_keys)
 		size *= 2;
@@ -103,7 +106,8 @@ static void read_keys(const char *path)
 		}
 		k->len = strlen(k->name);
 		if (k->len > GS_KV_KEY_MAX)
-			die("a symbol of %u bytes does not fit a key: %s", k->len, k->name);
+			die("a symbol of %u bytes does not fit a key: %s",
+			    k->len, k->name);
 	}
 	free(seen);
 }

@@ -56,14 +56,14 @@ static u64 number_of(u64 addr, u64 value)
 }
 
 /* Returns what is wrong with a read, NULL if nothing. */
-static const char *judge(u64 addr, u64 done, u64 begin,
-			 bool found, u64 value)
+static const char *judge(u64 addr, u64 done, u64 begin, bool found, u64 value)
 {
 	u64 number;
 
 	/* No key is right if a deletion was among the writes. */
 	if (!found) {
-		if (DELETED(done) || DELETED(begin) || NUMBER(begin) - NUMBER(done) >= 2)
+		if (DELETED(done) || DELETED(begin) ||
+		    NUMBER(begin) - NUMBER(done) >= 2)
 			return NULL;
 		return "no such key, but nobody deleted it";
 	}

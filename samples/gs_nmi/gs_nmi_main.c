@@ -19,7 +19,11 @@
 
 #define GS_PROBES	8
 
-static char *symbols[GS_PROBES] = { "call_rcu", "__queue_work", "try_to_wake_up", };
+static char *symbols[GS_PROBES] = {
+	"call_rcu",
+	"__queue_work",
+	"try_to_wake_up",
+};
 
 static int nr_symbols = 3;
 module_param_array(symbols, charp, &nr_symbols, 0444);

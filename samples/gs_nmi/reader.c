@@ -20,7 +20,8 @@ static struct gs_reads did;
 static bool gs_look(const struct gs_record *record, u64 number)
 {
 	return READ_ONCE(record->number) == number &&
-	       READ_ONCE(record->check) == gs_record_check(number, READ_ONCE(record->ip));
+	       READ_ONCE(record->check) ==
+		       gs_record_check(number, READ_ONCE(record->ip));
 }
 
 static void gs_read(struct gs_record __rcu **slot)

@@ -5,7 +5,7 @@
 /* What the reader has done. */
 struct gs_reads {
 	unsigned long reads;
-	unsigned long outlived;	/* the record was replaced, and read once more */
+	unsigned long outlived; /* the record was replaced, and read once more */
 	unsigned long wrong;
 };
 

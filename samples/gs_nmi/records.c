@@ -108,6 +108,7 @@ int gs_records_exit(void)
 		for (slot = 0; slot < GS_SLOTS; slot++)
 			gs_record_put(kind, slot, NULL);
 	if (!gs_cache_stats(cache, &stats))
-		pr_info("gs_nmi: exit: %llu frees pending\n", stats.queued - stats.done);
+		pr_info("gs_nmi: exit: %llu frees pending\n",
+			stats.queued - stats.done);
 	return gs_cache_destroy(cache);
 }

@@ -17,7 +17,7 @@
 #define GS_SLOTS	16
 
 struct gs_record {
-	struct gs_rcu_head head;	/* for those that are the kernel's */
+	struct gs_rcu_head head; /* for those that are the kernel's */
 	u64 number;
 	unsigned long ip;
 	int cpu;
@@ -32,9 +32,9 @@ extern const char * const gs_kind_names[GS_KINDS];
 /* What was done, on all CPUs. */
 struct gs_counts {
 	unsigned long made;
-	unsigned long none;	/* there was no memory at hand */
-	unsigned long given;	/* to a deferred free */
-	unsigned long dropped;	/* destructors */
+	unsigned long none;    /* there was no memory at hand */
+	unsigned long given;   /* to a deferred free */
+	unsigned long dropped; /* destructors */
 };
 
 static inline u64 gs_record_check(u64 number, unsigned long ip)

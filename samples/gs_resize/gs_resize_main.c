@@ -40,15 +40,15 @@ static bool self_test;
 module_param(self_test, bool, 0444);
 MODULE_PARM_DESC(self_test, "Only spoil tables while they are read, and see that readers notice");
 
-static unsigned long given;	/* pointers, to graceslab */
+static unsigned long given; /* pointers, to graceslab */
 
 struct gs_result {
 	unsigned int steps;
-	u64 all_ns;	/* new tables, copied, published, the old given away */
-	u64 wait_ns;	/* until everything was freed after that */
-	u64 give_ns;	/* of it, getting rid of tables */
-	u64 longest_ns;	/* the longest one of these */
-	long peak;	/* bytes that were missing at most */
+	u64 all_ns;     /* new tables, copied, published, the old given away */
+	u64 wait_ns;    /* until everything was freed after that */
+	u64 give_ns;    /* of it, getting rid of tables */
+	u64 longest_ns; /* the longest one of these */
+	long peak;      /* bytes that were missing at most */
 	struct gs_reads reads;
 };
 
@@ -151,7 +151,8 @@ static void gs_print(const struct gs_way *way, const struct gs_result *r)
 	pr_info("gs_resize: %-22s %8u %9llu %9s %9llu %10llu %9ld %9lu %9lu %6lu\n",
 		way->name, r->steps, r->all_ns / NSEC_PER_MSEC, wait,
 		r->give_ns / r->steps, r->longest_ns / NSEC_PER_USEC,
-		r->peak / 1024, r->reads.reads, r->reads.outlived, r->reads.wrong);
+		r->peak / 1024, r->reads.reads, r->reads.outlived,
+		r->reads.wrong);
 	if (r->steps < growths)
 		pr_info("gs_resize: %s: %u growths of %u were made, in steps of %u blocks; all of them would take %llu ms, if each took as long (extrapolated)\n",
 			way->name, r->steps, growths, growths / r->steps,
@@ -218,7 +219,8 @@ static int __init gs_resize_init(void)
 	ret = gs_blocks_make(growths + 1);
 	if (!ret) {
 		/* Readers on other CPUs wait for this one. */
-		set_cpus_allowed_ptr(current, cpumask_of(raw_smp_processor_id()));
+		set_cpus_allowed_ptr(current,
+				     cpumask_of(raw_smp_processor_id()));
 		ret = self_test ? gs_run_self_test() : gs_run_all();
 		set_cpus_allowed_ptr(current, cpus);
 		gs_blocks_free(growths + 1);

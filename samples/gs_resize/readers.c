@@ -29,8 +29,8 @@
 struct gs_reader {
 	struct task_struct *task;
 	struct rnd_state random;
-	unsigned int seen;	/* tables never get shorter */
-	bool apart;		/* not where the table is grown */
+	unsigned int seen; /* tables never get shorter */
+	bool apart;        /* not where the table is grown */
 	struct gs_reads did;
 };
 
@@ -59,7 +59,8 @@ static bool gs_look(const struct gs_table *table, unsigned int nr,
 		if (READ_ONCE(table->blocks[block]) != gs_block(block))
 			return false;
 		word = prandom_u32_state(random) % GS_BLOCK_WORDS;
-		if (READ_ONCE(gs_block(block)->words[word]) != gs_word(block, word))
+		if (READ_ONCE(gs_block(block)->words[word]) !=
+		    gs_word(block, word))
 			return false;
 	}
 	return true;
@@ -73,7 +74,8 @@ static bool gs_stay(const struct gs_table *table, bool met)
 
 	if (met)
 		atomic_inc(&present);
-	for (turns = 0; met ? time_before(jiffies, end) : turns < GS_PATIENCE; turns++) {
+	for (turns = 0; met ? time_before(jiffies, end) : turns < GS_PATIENCE;
+	     turns++) {
 		/* Pairs with gs_readers_part(): the table has been replaced. */
 		if (met && !smp_load_acquire(&meeting))
 			break;

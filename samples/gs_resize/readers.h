@@ -5,7 +5,7 @@
 /* What the readers have done since they were started. */
 struct gs_reads {
 	unsigned long reads;
-	unsigned long outlived;	/* the table was replaced meanwhile, and read on */
+	unsigned long outlived; /* the table was replaced meanwhile, and read on */
 	unsigned long wrong;
 };
 

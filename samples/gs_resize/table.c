@@ -52,7 +52,8 @@ struct gs_table *gs_table_grown(const struct gs_table *old, unsigned int nr)
 	new->nr = had + nr;
 	new->check = gs_check(new->nr);
 	if (old)
-		memcpy(new->blocks, old->blocks, flex_array_size(old, blocks, had));
+		memcpy(new->blocks, old->blocks,
+		       flex_array_size(old, blocks, had));
 	for (; had < new->nr; had++)
 		new->blocks[had] = blocks[had];
 	return new;

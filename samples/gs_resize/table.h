@@ -21,7 +21,7 @@ struct gs_block {
 };
 
 struct gs_table {
-	struct gs_rcu_head head;	/* one of the ways needs it, and no other */
+	struct gs_rcu_head head; /* one of the ways needs it, and no other */
 	unsigned int nr;
 	u32 check;
 	struct gs_block *blocks[] __counted_by(nr);

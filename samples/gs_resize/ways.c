@@ -68,7 +68,8 @@ static void gs_give_mightsleep(struct gs_table *old)
 const struct gs_way gs_ways[] = {
 	{ "gs_kvfree_rcu", gs_give_headless, gs_barrier, .ours = true },
 	{ "gs_kvfree_rcu_head", gs_give_head, gs_barrier, .ours = true },
-	{ "synchronize_rcu", gs_give_synchronize, gs_wait_nothing, .sleeps = true },
+	{ "synchronize_rcu", gs_give_synchronize, gs_wait_nothing,
+	  .sleeps = true },
 	{ "call_rcu + wrapper", gs_give_call_rcu, rcu_barrier },
 	{ "kvfree_rcu_mightsleep", gs_give_mightsleep, NULL },
 };
@@ -84,5 +85,8 @@ static void gs_give_too_early(struct gs_table *old)
 }
 
 const struct gs_way gs_wrong_way = {
-	"too early", gs_give_too_early, gs_barrier, .ours = true,
+	"too early",
+	gs_give_too_early,
+	gs_barrier,
+	.ours = true,
 };

@@ -7,10 +7,10 @@
 
 struct gs_way {
 	const char *name;
-	void (*give)(struct gs_table *old);	/* may sleep */
-	void (*wait)(void);	/* until all are freed; NULL where modules cannot */
-	bool sleeps;		/* for a grace period, each time */
-	bool ours;		/* graceslab counts them */
+	void (*give)(struct gs_table *old); /* may sleep */
+	void (*wait)(void); /* until all are freed; NULL where modules cannot */
+	bool sleeps;        /* for a grace period, each time */
+	bool ours;          /* graceslab counts them */
 };
 
 extern const struct gs_way gs_ways[];

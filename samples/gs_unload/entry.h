@@ -16,7 +16,7 @@ struct gs_entry {
 	u64 magic;
 	u8 addr[6];
 	u16 vid;
-	struct rcu_head rcu;	/* for the kernel's ways only */
+	struct rcu_head rcu; /* for the kernel's ways only */
 };
 
 struct gs_way;

@@ -110,8 +110,8 @@ static void __exit gs_unload_exit(void)
 {
 	unsigned int way, wrong = 0;
 
-	pr_info("gs_unload: %-17s %6s %7s %9s %6s %5s\n", "way", "given", "pending",
-		"exit us", "result", "seen");
+	pr_info("gs_unload: %-17s %6s %7s %9s %6s %5s\n", "way", "given",
+		"pending", "exit us", "result", "seen");
 	for (way = 0; way < gs_nr_ways; way++) {
 		unsigned int nr = gs_entries_count(&lists[way]);
 
@@ -127,10 +127,12 @@ static void __exit gs_unload_exit(void)
 			continue;
 		}
 		gs_strangers_free();
-		wrong += !gs_leave(&gs_ways[way], 0, "empty, others' frees pending");
+		wrong += !gs_leave(&gs_ways[way], 0,
+				   "empty, others' frees pending");
 	}
 	kfree(lists);
-	pr_info("gs_unload: %s\n", wrong ? "FAIL" : "ok: nothing of this module is left");
+	pr_info("gs_unload: %s\n",
+		wrong ? "FAIL" : "ok: nothing of this module is left");
 }
 module_exit(gs_unload_exit);
 

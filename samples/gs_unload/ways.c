@@ -136,14 +136,31 @@ static int batched_destroy(void)
 
 const struct gs_way gs_ways[] = {
 	{
-		"gs_cache_free_rcu", ours_create, ours_alloc, ours_free_rcu,
-		ours_destroy, ours_pending, &ours_seen,
-	}, {
-		"call_rcu", called_create, called_alloc, called_free_rcu,
-		called_destroy, NULL, &called_seen,
-	}, {
-		"kfree_rcu", batched_create, batched_alloc, batched_free_rcu,
-		batched_destroy, NULL, NULL,
+		"gs_cache_free_rcu",
+		ours_create,
+		ours_alloc,
+		ours_free_rcu,
+		ours_destroy,
+		ours_pending,
+		&ours_seen,
+	},
+	{
+		"call_rcu",
+		called_create,
+		called_alloc,
+		called_free_rcu,
+		called_destroy,
+		NULL,
+		&called_seen,
+	},
+	{
+		"kfree_rcu",
+		batched_create,
+		batched_alloc,
+		batched_free_rcu,
+		batched_destroy,
+		NULL,
+		NULL,
 	},
 };
 

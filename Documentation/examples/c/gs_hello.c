@@ -19,7 +19,7 @@ struct word {
 
 static struct gs_cache *words;
 static LIST_HEAD(all);
-static DEFINE_SPINLOCK(lock);	/* of writers */
+static DEFINE_SPINLOCK(lock); /* of writers */
 
 static int add(const char *text)
 {
