@@ -55,6 +55,24 @@ class Hygiene(unittest.TestCase):
         self.assertIn('a: line', self.check('shell', 'a', '#!/bin/bash\nif\n'))
         self.assertTrue(self.check('shell', 'a', '#!/bin/bash\n:\n').startswith('ok'))
 
+    def test_clang_format(self) -> None:
+        """C that is not formatted, and a machine without the tool."""
+        shutil.copy(TOOLS.parent / '.clang-format', self.top)
+        (self.top / 'tools' / 'lib').mkdir()
+        toolchain = (TOOLS / 'lib' / 'toolchain.sh').read_text()
+        (self.top / 'tools' / 'lib' / 'toolchain.sh').write_text(toolchain)
+        tidy = 'int f(int a)\n{\n\treturn a;\n}\n'
+        if '1 skipped' in self.check('clang-format', 'a.c', tidy):
+            self.skipTest('no clang-format')
+        self.assertTrue(self.check('clang-format', 'a.c', tidy).startswith('ok'))
+        for bad in ('    return a;', '\treturn  a;', '\treturn(a);', '\tif (a) { return a; }'):
+            said = self.check('clang-format', 'a.c', tidy.replace('\treturn a;', bad))
+            self.assertIn('not ok clang-format   a.c:', said)
+            self.assertIn('would change it', said)
+        self.assertIn('a.h:1: ', self.check('clang-format', 'a.h', 'int  a;\n'))
+        (self.top / 'tools' / 'lib' / 'toolchain.sh').write_text('llvm=0\n')
+        self.assertIn('1 skipped', self.check('clang-format', 'a.h', 'int  a;\n'))
+
     def test_sparse(self) -> None:
         """Files are looked at as they were compiled, and others not at all."""
         tools = Path(tempfile.mkdtemp(prefix='graceslab-sparse-'))
