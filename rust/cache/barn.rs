@@ -243,9 +243,17 @@ impl Node {
                         (*slab).incoming_next = out;
                         out = slab;
                     } else if s.tokens.acquire(bits::LISTED) {
-                        inner.all.remove(slab);
-                        (*slab).incoming_next = out;
-                        out = slab;
+                        // An interrupt that met a section open may have had the slab between the
+                        // look at its bits and the token. From here on nobody takes any.
+                        if s.is_free() && !s.tokens.held(bits::PENDING) {
+                            inner.all.remove(slab);
+                            (*slab).incoming_next = out;
+                            out = slab;
+                        } else if bits::any(s.free())
+                            || !s.tokens.release(bits::LISTED, s.free())
+                        {
+                            inner.partial.push_back(slab);
+                        }
                     } else {
                         // Its freer has the token and is about to push it.
                         *busy = true;

@@ -148,7 +148,7 @@ pub(crate) fn promote(core: &Core) -> bool {
 type PendingSlabs = Stack<Slab, { offset_of!(Slab, pending_next) }>;
 
 /// Whether slabs with pending bits are left.
-fn has_waiting(core: &Core) -> bool {
+pub(crate) fn has_waiting(core: &Core) -> bool {
     // SAFETY: The core is alive, and so is its mutex, whose the list is.
     unsafe {
         let _service = Mutex::lock(core.service_mutex());

@@ -50,8 +50,9 @@ pub(crate) fn cache(core: &Core) {
     service::collect(core);
     drain(core);
     // A freer with the token may only have pushed its slab since: that was not promoted above,
-    // but is there now, for it had preemption off before the cookie was taken.
-    if deferred || !core.pending_slabs.is_empty() {
+    // but is there now, for it had preemption off before the cookie was taken. A worker may even
+    // have promoted it meanwhile, with a cookie of its own, which is as good as over then.
+    if deferred || service::has_waiting(core) {
         service::promote(core);
         Cookie::now().wait();
         service::collect(core);
@@ -77,7 +78,7 @@ pub(crate) fn several(each: impl Fn(&mut dyn FnMut(&Core))) {
     each(&mut |core| {
         cache_ripe(core);
         // As in `cache`.
-        deferred |= !core.pending_slabs.is_empty();
+        deferred |= !dtor::runs_here(core) && service::has_waiting(core);
     });
     if deferred {
         each(&mut |core| {
@@ -148,7 +149,7 @@ pub(crate) fn everything() {
     registry::for_each(|core| {
         cache_ripe(core);
         // As in `cache`.
-        deferred |= !core.pending_slabs.is_empty();
+        deferred |= !dtor::runs_here(core) && service::has_waiting(core);
     });
     if deferred {
         let others = |f: fn(&Core)| {
