@@ -126,6 +126,9 @@ void gst_object_take(void *p, struct gst_cache *cache, enum gst_kind kind,
 	u64 word = READ_ONCE(obj->word), life = gst_next_life();
 	bool is = gst_is_word(obj, kind, word);
 
+	/* What the hash is for: this was in use elsewhere, and lay on a stack, say. */
+	if (!is && gst_state_of(word) == GST_LIVE && gst_life_of(word) < life)
+		gst_count(GST_FOREIGN);
 	if (made && !is)
 		gst_wrong(obj, "has lost what its constructor wrote: %llx",
 			  word);
