@@ -54,9 +54,8 @@ enum gst_count {
 	GST_FREES,    /* freed at once */
 	GST_DEFERS,   /* freed after a grace period */
 	GST_DTORS,
-	GST_PROVEN,  /* reuse after a grace period, shown by a cookie */
-	GST_FOREIGN, /* words of other objects in memory that was had */
-	GST_LOOKS,   /* objects that readers have checked */
+	GST_PROVEN, /* reuse after a grace period, shown by a cookie */
+	GST_LOOKS,  /* objects that readers have checked */
 	GST_CREATED,
 	GST_DESTROYED,
 	GST_PENDING, /* of those, with frees pending */

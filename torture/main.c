@@ -88,12 +88,11 @@ MODULE_PARM_DESC(nr_entries, "Number of entries there");
 DEFINE_PER_CPU(unsigned long[GST_COUNTS], gst_counts);
 
 static const char * const gst_count_names[] = {
-	"allocated", "refused",  "freed",      "deferred", "destructors",
-	"proven",    "foreign",  "looks",      "created",  "destroyed",
-	"pending",   "busy",     "references", "barriers", "shrinks",
-	"accounts",  "pointers", "returned",   "injected", "stalls",
-	"onoff",     "task",     "atomic",     "softirq",  "hardirq",
-	"nmi",
+	"allocated", "refused",    "freed",    "deferred",  "destructors",
+	"proven",    "looks",      "created",  "destroyed", "pending",
+	"busy",      "references", "barriers", "shrinks",   "accounts",
+	"pointers",  "returned",   "injected", "stalls",    "onoff",
+	"task",      "atomic",     "softirq",  "hardirq",   "nmi",
 };
 
 static_assert(ARRAY_SIZE(gst_count_names) == GST_COUNTS);

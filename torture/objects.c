@@ -3,9 +3,9 @@
  * What is in an object, and what it tells.
  *
  * The first word has the object's state, the number of its life and a hash of
- * its address, so that a word that came from elsewhere is no word: a page may have
- * been anything before, a task's stack with words of other objects on it included,
- * and a run sees thousands of those, so the hash gets all the bits that are left.
+ * both and of its address, so that a word that came from elsewhere is no word,
+ * nor what is left of one in memory that has had other objects since: the last
+ * byte of such a one may be all of it that was written, right on the state.
  * The allocator writes nothing into objects unless it is asked to, so the word of
  * an object's last life is there when it is handed out again:
  *
@@ -55,9 +55,9 @@ static u64 gst_word(const void *obj, enum gst_kind kind, enum gst_state state,
 		    u64 life)
 {
 	u64 where = ((u64)(uintptr_t)obj + kind) ^ gst_key;
+	u64 what = (u64)state << GST_STATE_SHIFT | life << GST_HASH_BITS;
 
-	return (u64)state << GST_STATE_SHIFT | life << GST_HASH_BITS |
-	       hash_64(where, GST_HASH_BITS);
+	return what | hash_64(where ^ what, GST_HASH_BITS);
 }
 
 static enum gst_state gst_state_of(u64 word)
@@ -115,6 +115,7 @@ void gst_object_make(void *obj, enum gst_kind kind)
 
 	if (gst_is_word(obj, kind, *word) && gst_state_of(*word) == GST_LIVE)
 		gst_wrong(obj, "is constructed while it is in use");
+	gst_record(obj, "made", *word, NULL);
 	WRITE_ONCE(*word, gst_word(obj, kind, GST_MADE, 0));
 }
 
@@ -126,9 +127,6 @@ void gst_object_take(void *p, struct gst_cache *cache, enum gst_kind kind,
 	u64 word = READ_ONCE(obj->word), life = gst_next_life();
 	bool is = gst_is_word(obj, kind, word);
 
-	/* What the hash is for: this was in use elsewhere, and lay on a stack, say. */
-	if (!is && gst_state_of(word) == GST_LIVE && gst_life_of(word) < life)
-		gst_count(GST_FOREIGN);
 	if (made && !is)
 		gst_wrong(obj, "has lost what its constructor wrote: %llx",
 			  word);
