@@ -4,6 +4,7 @@
  * before the call has come back, wherever it was queued; gs_barrier() says the
  * same of everything. What is queued after the call does not prolong it.
  */
+#include <linux/delay.h>
 #include <linux/irqflags.h>
 #include <linux/kthread.h>
 #include <linux/rcupdate.h>
@@ -123,6 +124,52 @@ static void gs_barrier_waits(struct kunit *test)
 	if (param->args)
 		KUNIT_EXPECT_EQ(test, atomic_read(&gs_barrier_dtors), 100);
 	KUNIT_EXPECT_LT(test, gs_reader_left(test, reader), returned);
+	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
+}
+
+static bool gs_barrier_bits(struct gs_cache *c, struct gs_node *list)
+{
+	struct gs_cache_stats before, after;
+
+	if (gs_cache_stats(c, &before))
+		return false;
+	gs_inject(GS_INJECT_SHEAF, INT_MAX);
+	gs_list_free_rcu(c, list);
+	gs_inject(GS_INJECT_SHEAF, 0);
+	return !gs_cache_stats(c, &after) &&
+	       after.queued_bits == before.queued_bits + 1;
+}
+
+/*
+ * Objects of one slab that went by its bits, one after the other: the second one
+ * can only begin to wait when the first has come back, and is waited for as well.
+ */
+static void gs_barrier_two_rounds(struct kunit *test)
+{
+	const struct gs_barrier_param *param = test->param_value;
+	struct gs_node *first, *second;
+	struct gs_reader *reader;
+	struct gs_cache *c;
+
+	gs_need_reader(test);
+	atomic_set(&gs_barrier_dtors, 0);
+	c = gs_test_cache(test, "gs_barrier", 64, param->args, param->flags);
+	first = gs_test_list(test, c, 1, NULL);
+	second = gs_test_list(test, c, 1, NULL);
+	/* No sheaf is left that they could go to. */
+	gs_cache_shrink(c);
+	reader = gs_reader_hold(test, NULL, NULL);
+	KUNIT_EXPECT_TRUE(test, gs_barrier_bits(c, first));
+	/* The worker has the first one wait: it promotes what it finds. */
+	fsleep(50 * USEC_PER_MSEC);
+	KUNIT_EXPECT_TRUE(test, gs_barrier_bits(c, second));
+	KUNIT_EXPECT_EQ(test, gs_test_pending(test, c), 2);
+	gs_reader_leave_in(reader, 20);
+	gs_cache_barrier(c);
+	KUNIT_EXPECT_EQ(test, gs_test_pending(test, c), 0);
+	if (param->args)
+		KUNIT_EXPECT_EQ(test, atomic_read(&gs_barrier_dtors), 2);
+	gs_reader_left(test, reader);
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
 }
 
@@ -321,6 +368,7 @@ static void gs_barrier_of_all(struct kunit *test)
 static struct kunit_case gs_barrier_cases[] = {
 	KUNIT_CASE_PARAM(gs_barrier_all_back, gs_barrier_gen_params),
 	KUNIT_CASE_PARAM(gs_barrier_waits, gs_barrier_gen_params),
+	KUNIT_CASE_PARAM(gs_barrier_two_rounds, gs_barrier_gen_params),
 	KUNIT_CASE_PARAM(gs_barrier_not_prolonged, gs_barrier_gen_params),
 	KUNIT_CASE_PARAM(gs_barrier_dtor_queues, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_barrier_concurrent, gs_barrier_gen_params),

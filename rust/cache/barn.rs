@@ -3,7 +3,7 @@
 //! A cache's share of a NUMA node: its slabs, and the barn with full and empty sheaves. What is
 //! in the full ones is of the node: see [`super::home`].
 
-use super::bits;
+use super::bits::{self, Claim};
 use super::core::Core;
 use super::home;
 use super::order::Order;
@@ -242,21 +242,18 @@ impl Node {
                         inner.all.remove(slab);
                         (*slab).incoming_next = out;
                         out = slab;
-                    } else if s.tokens.acquire(bits::LISTED) {
-                        // An interrupt that met a section open may have had the slab between the
-                        // look at its bits and the token. From here on nobody takes any.
-                        if s.is_free() && !s.tokens.held(bits::PENDING) {
-                            inner.all.remove(slab);
-                            (*slab).incoming_next = out;
-                            out = slab;
-                        } else if bits::any(s.free())
-                            || !s.tokens.release(bits::LISTED, s.free())
-                        {
-                            inner.partial.push_back(slab);
-                        }
                     } else {
-                        // Its freer has the token and is about to push it.
-                        *busy = true;
+                        match s.tokens.claim_free(s.free(), s.objects()) {
+                            Claim::Free => {
+                                inner.all.remove(slab);
+                                (*slab).incoming_next = out;
+                                out = slab;
+                            }
+                            Claim::Some => inner.partial.push_back(slab),
+                            // An interrupt that met an open section has it.
+                            Claim::Used => {}
+                            Claim::Coming => *busy = true,
+                        }
                     }
                 }
             }

@@ -204,6 +204,19 @@ pub(crate) fn drain(words: &[Word], f: impl FnMut(usize)) -> usize {
 /// The tokens of a slab.
 pub(crate) struct Tokens(Word);
 
+/// What came of [`Tokens::claim_free`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Claim {
+    /// The caller has the token, and all objects are free.
+    Free,
+    /// The caller has the token, and some object is free: the slab is to be listed.
+    Some,
+    /// The objects are in use again, and nobody has the token.
+    Used,
+    /// Somebody else has it, and is about to list the slab.
+    Coming,
+}
+
 /// On a node's list, or the list of slabs on their way there.
 pub(crate) const LISTED: usize = 1;
 /// On a cache's list of slabs with pending bits, or on its way there.
@@ -234,6 +247,23 @@ impl Tokens {
         self.0.fetch_and(!token);
         full_barrier();
         !(any(words) && self.acquire(token))
+    }
+
+    /// Takes the token to a list of a slab that is on none, and whose `n` objects were seen to be
+    /// free, of which `words` has the bits.
+    ///
+    /// Somebody who had the token may have taken objects since. While the caller has it nobody
+    /// does, so that what is seen to be free now stays so.
+    pub(crate) fn claim_free(&self, words: &[Word], n: usize) -> Claim {
+        if !self.acquire(LISTED) {
+            Claim::Coming
+        } else if all(words, n) {
+            Claim::Free
+        } else if any(words) || !self.release(LISTED, words) {
+            Claim::Some
+        } else {
+            Claim::Used
+        }
     }
 
     /// Whether `token` is held by anyone.

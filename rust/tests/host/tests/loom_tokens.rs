@@ -14,7 +14,7 @@ use loom::thread;
 #[path = "../../../cache/bits.rs"]
 mod bits;
 
-use bits::{Tokens, LISTED, PENDING};
+use bits::{Claim, Tokens, LISTED, PENDING};
 use word::{Private, Word, BITS};
 
 /// Objects: two words of them.
@@ -177,6 +177,57 @@ fn lister_and_freer() {
         &[|s| s.free(HIGH)],
         |s| s.allocate(&mut 0),
         |s, kept| s.check(&s.free, LISTED, kept),
+    );
+}
+
+/// An interrupt has the slab from those on their way to the list, takes its objects and lets go of
+/// it, while somebody who saw them all free wants to give its pages back.
+#[test]
+fn taker_and_releaser() {
+    model(
+        None,
+        || {
+            let slab = Slab::new([usize::MAX, bits::mask(N, 1)], LISTED);
+            slab.push();
+            slab
+        },
+        &[|s| {
+            if s.pop() {
+                let mut taken = 0;
+                if s.allocate(&mut taken) {
+                    s.push();
+                }
+                s.next[0].fetch_or(usize::from(taken != 0));
+            }
+        }],
+        |s| {
+            if !bits::all(&s.free, N) {
+                return false;
+            }
+            match s.tokens.claim_free(&s.free, N) {
+                Claim::Free => {
+                    // Its memory goes: nobody else may have been there, or come.
+                    s.touch(LOW);
+                    s.touch(HIGH);
+                    s.next[1].fetch_or(1);
+                    // As if it were a new one, for the check.
+                    s.relink();
+                    true
+                }
+                Claim::Some => {
+                    s.relink();
+                    true
+                }
+                Claim::Used | Claim::Coming => false,
+            }
+        },
+        |s, kept| {
+            assert!(
+                s.next[0].load() == 0 || s.next[1].load() == 0,
+                "given back while it is in use"
+            );
+            s.check(&s.free, LISTED, kept);
+        },
     );
 }
 
