@@ -70,7 +70,7 @@ impl kernel::Module for Graceslab {
             drop(files);
             // SAFETY: Nothing was armed yet.
             unsafe { sys::gs_sys_stop() };
-            percpu::Cpu::free_all();
+            free_all();
             return Err(Error::from_errno(shrinks));
         }
         // SAFETY: Process context; all that parameters are about is there.
@@ -94,6 +94,8 @@ impl Drop for Graceslab {
         rcu::doorbell::stop();
         // SAFETY: Process context; `stop` keeps anything from being armed again.
         unsafe { sys::gs_sys_quiesce() };
+        // The irq_work that these were left to comes no more.
+        cache::core::retire_left();
         let (mut caches, mut objects) = (0, 0);
         loop {
             let core = cache::registry::pop();

@@ -230,6 +230,8 @@ pub(crate) const POLL: usize = 8;
 pub(crate) const PERIOD: usize = 16;
 /// [`Cpu::todo`]: the worker has something to do.
 pub(crate) const WORK: usize = 32;
+/// [`Cpu::todo`]: a sealed batch may be ripe soon after this tick; or it is time to look.
+pub(crate) const GLANCE: usize = 64;
 
 /// Queues that have a non-empty open batch.
 pub(crate) type OpenList = List<Queue, { offset_of!(Queue, open_link) }>;

@@ -10,6 +10,7 @@
 #include <linux/annotate.h>
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
+#include <linux/hrtimer.h>
 #include <linux/irq_work.h>
 #include <linux/jiffies.h>
 #include <linux/kallsyms.h>
@@ -904,6 +905,7 @@ unsigned int gs_sys_page_size(void)
 
 struct gs_cpu_sys {
 	struct timer_list timer;
+	struct hrtimer glance;
 	struct irq_work kick;
 	struct rcu_head bell;
 	struct work_struct reclaim;
@@ -921,6 +923,12 @@ static int gs_hp_state;
 static void gs_timer_fn(struct timer_list *timer)
 {
 	gs_rs_seal_timer(container_of(timer, struct gs_cpu_sys, timer)->cpu);
+}
+
+static enum hrtimer_restart gs_glance_fn(struct hrtimer *timer)
+{
+	gs_rs_glance(container_of(timer, struct gs_cpu_sys, glance)->cpu);
+	return HRTIMER_NORESTART;
 }
 
 static void gs_kick_fn(struct irq_work *work)
@@ -959,6 +967,15 @@ void gs_sys_timer_arm(unsigned int cpu, unsigned long delay)
 	 */
 	timer->expires = jiffies + delay - 1;
 	add_timer_on(timer, cpu);
+}
+
+/* Nothing where ticks are so close that the next one is soon enough. */
+void gs_sys_glance_arm(unsigned int cpu);
+void gs_sys_glance_arm(unsigned int cpu)
+{
+	if (HZ < 1000)
+		hrtimer_start(&per_cpu(gs_cpu_sys, cpu).glance,
+			      NSEC_PER_SEC / HZ / 8, HRTIMER_MODE_REL_PINNED);
 }
 
 void gs_sys_kick(void);
@@ -1223,6 +1240,8 @@ int gs_sys_start(void)
 
 		sys->cpu = cpu;
 		timer_setup(&sys->timer, gs_timer_fn, TIMER_PINNED);
+		hrtimer_setup(&sys->glance, gs_glance_fn, CLOCK_MONOTONIC,
+			      HRTIMER_MODE_REL_PINNED);
 		sys->kick = IRQ_WORK_INIT_HARD(gs_kick_fn);
 		INIT_WORK(&sys->reclaim, gs_reclaim_fn);
 	}
@@ -1261,6 +1280,7 @@ void gs_sys_quiesce(void)
 		/* One at a time: concurrent irq_work_sync() can hang on RT. */
 		irq_work_sync(&sys->kick);
 		timer_shutdown_sync(&sys->timer);
+		hrtimer_cancel(&sys->glance);
 		irq_work_sync(&sys->kick);
 	}
 	/* A callback queues work, and a work may queue one more. */
@@ -1268,6 +1288,11 @@ void gs_sys_quiesce(void)
 		rcu_barrier();
 		flush_workqueue(gs_family_wq);
 		flush_workqueue(gs_wq);
+	}
+	/* What a worker still armed does nothing, but has to be over. */
+	for_each_possible_cpu(cpu) {
+		hrtimer_cancel(&per_cpu(gs_cpu_sys, cpu).glance);
+		irq_work_sync(&per_cpu(gs_cpu_sys, cpu).kick);
 	}
 	rcu_barrier();
 }

@@ -47,6 +47,7 @@ void gs_sys_param_changed(void (*changed)(void));
 /* Rust entry points, all called in the context their comment names. */
 void gs_rs_serve(unsigned int cpu);      /* preemption off, section closed */
 void gs_rs_seal_timer(unsigned int cpu); /* softirq */
+void gs_rs_glance(unsigned int cpu);     /* hard interrupt; softirq on RT */
 void gs_rs_kick(unsigned int cpu);       /* hard interrupt */
 void gs_rs_bell(unsigned int cpu);       /* RCU callback */
 void gs_rs_reclaim(unsigned int cpu);    /* process */

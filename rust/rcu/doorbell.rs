@@ -10,6 +10,9 @@
 //!   is asked for at once, so that the two follow each other without a gap; and as a doorbell that
 //!   is only rung again when the second one has begun would wait for a third, the timer *polls*
 //!   as long as anything is sealed, from tick to tick at first, and has the worker come.
+//! - A grace period mostly ends right after a tick, which brings its last quiescent state: just
+//!   when the timer has polled in vain. Where ticks are far apart, a high-resolution timer
+//!   *glances* once more, an eighth of a tick later.
 //! - The *kick* is an irq_work: contexts that must not arm any of these leave that to it.
 
 use super::barrier;
@@ -20,7 +23,9 @@ use super::queue::{self, Queue};
 use super::request;
 use crate::cache::core::Core;
 use crate::cache::service;
-use crate::percpu::{self, Cpu, SealedList, Section, BELL, PERIOD, POLL, SEAL_OLD, TIMER, WORK};
+use crate::percpu::{
+    self, Cpu, SealedList, Section, BELL, GLANCE, PERIOD, POLL, SEAL_OLD, TIMER, WORK,
+};
 use crate::sys::{self, param, Param};
 use crate::trace;
 use crate::word::full_barrier;
@@ -82,6 +87,16 @@ pub(crate) fn start_period() {
     }
 }
 
+/// Has `cpu`, which is this one, look once more before the next tick.
+///
+/// Context: as for [`call_worker`].
+pub(crate) fn glance(cpu: &Cpu) {
+    if !STOPPING.load(Relaxed) {
+        // SAFETY: The timer is there as long as nothing has stopped.
+        unsafe { sys::gs_sys_glance_arm(cpu.id) };
+    }
+}
+
 /// Has the worker of `cpu` come.
 ///
 /// Context: any that may queue work.
@@ -101,8 +116,9 @@ fn sum(sealed: &SealedList, mut f: impl FnMut(*mut Queue) -> usize) -> usize {
     n
 }
 
-/// Looks whether the worker has something to do, and whether to look again.
-fn poll(section: &Section, cpu: &'static Cpu) -> usize {
+/// Looks whether the worker has something to do, and whether to look again. A glance does not
+/// count among those that were in vain.
+fn poll(section: &Section, cpu: &'static Cpu, glance: bool) -> usize {
     let mut ripe = false;
     // SAFETY: The queue is on the list, whose lock is held.
     let batches = sum(&cpu.sealed.lock(section), |q| unsafe {
@@ -113,12 +129,13 @@ fn poll(section: &Section, cpu: &'static Cpu) -> usize {
     let polls = if batches == 0 || ripe {
         0
     } else {
-        (cpu.polls.load(Relaxed) + 1).min(POLLS_MOST)
+        (cpu.polls.load(Relaxed) + usize::from(!glance)).min(POLLS_MOST)
     };
     cpu.polls.store(polls, Relaxed);
     match batches {
         0 => 0,
         n if ripe || pressure::too_many(n) => POLL | WORK,
+        _ if !glance && polls <= POLLS_EACH => POLL | GLANCE,
         _ => POLL,
     }
 }
@@ -233,7 +250,9 @@ fn serve_in(section: Section, cpu: &'static Cpu) -> bool {
     let mut arm = todo & (TIMER | BELL | POLL | PERIOD);
     if todo & SEAL_OLD != 0 {
         arm |= seal_old(&section, cpu);
-        arm |= poll(&section, cpu);
+        arm |= poll(&section, cpu, false);
+    } else if todo & GLANCE != 0 {
+        arm |= poll(&section, cpu, true);
     }
     arm |= request::serve(&section, cpu);
     let wanted = section.close();
@@ -329,6 +348,18 @@ extern "C" fn gs_rs_seal_timer(id: u32) {
         return;
     }
     cpu.todo.fetch_or(SEAL_OLD);
+    serve_or_want();
+}
+
+/// The high-resolution timer of `cpu`.
+#[no_mangle]
+extern "C" fn gs_rs_glance(id: u32) {
+    // A CPU that dies leaves its timers to another one, whose tick is soon enough.
+    // SAFETY: May be called in any context.
+    if STOPPING.load(Relaxed) || unsafe { sys::gs_sys_this_cpu() } != id {
+        return;
+    }
+    Cpu::get(id).todo.fetch_or(GLANCE);
     serve_or_want();
 }
 

@@ -390,6 +390,9 @@ pub(crate) fn arm(cpu: &Cpu, arm: usize, spin: bool) {
         // SAFETY: The caller may take the timer base's lock.
         unsafe { sys::gs_sys_timer_arm(cpu.id, super::doorbell::delay(cpu, arm)) };
     }
+    if arm & percpu::GLANCE != 0 {
+        super::doorbell::glance(cpu);
+    }
     if bell {
         super::doorbell::ring(cpu);
     }
