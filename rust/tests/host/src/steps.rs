@@ -2,7 +2,7 @@
 
 //! Every interleaving of a few programs, one access to a shared word at a time.
 //!
-//! A program is a function whose only dealings with others are [`Word`]s and [`atomically`]. What
+//! A program is a function whose only dealings with others are [`Word`]s, [`Byte`]s and [`atomically`]. What
 //! it does next is then a matter of what its accesses have returned so far, its *history*. So a
 //! program is moved on by running it from its start: accesses in the history return what they
 //! did, the next one is really made, and the one after that unwinds.
@@ -46,6 +46,32 @@ impl Word {
     /// Adds to the word, and returns what it was.
     pub fn fetch_add(&self, v: isize) -> usize {
         self.update(|old| old.wrapping_add_signed(v))
+    }
+}
+
+/// A byte of such a memory. It must not move either.
+pub struct Byte(Word);
+
+impl Byte {
+    /// A byte that holds `v` when the programs start.
+    pub const fn new(v: u8) -> Self {
+        Self(Word::new(v as usize))
+    }
+
+    /// Reads the byte.
+    pub fn load(&self) -> u8 {
+        self.0.load() as u8
+    }
+
+    /// Replaces the byte if it is `old`; what it is if it was not.
+    pub fn cmpxchg(&self, old: u8, new: u8) -> Result<(), u8> {
+        let old = usize::from(old);
+        let was = self.0.update(|v| if v == old { new.into() } else { v });
+        if was == old {
+            Ok(())
+        } else {
+            Err(was as u8)
+        }
     }
 }
 

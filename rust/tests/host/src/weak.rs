@@ -79,6 +79,32 @@ impl Word {
     }
 }
 
+/// A byte of bits; every access is atomic.
+pub struct Byte(Word);
+
+impl Byte {
+    /// A byte that holds `v`.
+    pub const fn new(v: u8) -> Self {
+        Self(Word::new(v as usize))
+    }
+
+    /// Reads the byte, without ordering.
+    pub fn load(&self) -> u8 {
+        self.0.load() as u8
+    }
+
+    /// Replaces the byte if it is `old`, fully ordered; what it is if it was not.
+    pub fn cmpxchg(&self, old: u8, new: u8) -> Result<(), u8> {
+        let mut result = Ok(());
+        self.0.full(|a| {
+            let done = a.compare_exchange(old.into(), new.into(), AcqRel, Relaxed);
+            result = done.map(|_| ()).map_err(|now| now as u8);
+            0
+        });
+        result
+    }
+}
+
 /// A full memory barrier.
 pub fn full_barrier() {
     fence(SeqCst)

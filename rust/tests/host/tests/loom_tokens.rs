@@ -334,6 +334,51 @@ fn promote_and_set() {
     );
 }
 
+/// What is owed of an object that is free already does not keep its slab from looking all free.
+/// Whoever releases that needs the token, too: it is the service's for as long as that has the
+/// slab, and for that alone to take back where it finds more.
+#[test]
+fn service_and_release() {
+    /// A free of which something is owed; `next` has the owed bits here.
+    fn owe(s: &Slab) {
+        bits::set(&s.next, N, LOW);
+        if s.tokens.acquire(PENDING) {
+            s.push();
+        }
+        bits::set(&s.free, N, LOW);
+    }
+    /// Released: nobody links the slab from here on.
+    fn release(s: &Slab) {
+        if bits::all(&s.free, N) && !s.tokens.held(PENDING) && s.tokens.acquire(PENDING) {
+            s.relink();
+            assert_eq!(s.wait[0].swap(1), 0);
+        }
+    }
+    model(
+        Some(4),
+        || Slab::new([bits::mask(N, 0) & !(1 << LOW), bits::mask(N, 1)], PENDING),
+        &[owe, release],
+        |s| {
+            // Pending for something else, and done with that.
+            s.relink();
+            if s.tokens.release(PENDING, &s.next) {
+                return false;
+            }
+            s.relink();
+            bits::drain(&s.next, |_| ());
+            assert_eq!(s.wait[0].load(), 0, "released, and on the list");
+            true
+        },
+        |s, kept| {
+            let released = s.wait[0].load() != 0;
+            assert!(!released || !kept && s.incoming.load() == 0);
+            if !released {
+                s.check(&s.next, PENDING, kept);
+            }
+        },
+    );
+}
+
 /// Of two that ask for a token one gets it.
 #[test]
 fn one_holder() {
