@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A machine word of bits, shared between all contexts.
+//! A machine word of bits, and a byte of them, shared between all contexts.
 //!
 //! The kernel crate's `Atomic` has no bitwise operations yet, so they come from the shim. User
-//! space tests put a `word` module of their own in this one's place, which is why `bits` and
-//! `epoch` know nothing else of the kernel.
+//! space tests put a `word` module of their own in this one's place, which is why `bits`,
+//! `epoch` and the like know nothing else of the kernel.
 
 use crate::sys;
 use core::cell::UnsafeCell;
@@ -81,6 +81,31 @@ impl Word {
     /// The word's address, for the C side.
     pub(crate) fn as_ptr(&self) -> *mut usize {
         self.0.get()
+    }
+}
+
+/// A byte of bits; every access is atomic.
+#[repr(transparent)]
+pub(crate) struct Byte(Atomic<i8>);
+
+impl Byte {
+    /// A byte that holds `v`.
+    pub(crate) const fn new(v: u8) -> Self {
+        Self(Atomic::new(v as i8))
+    }
+
+    /// Reads the byte, without ordering.
+    pub(crate) fn load(&self) -> u8 {
+        self.0.load(Relaxed) as u8
+    }
+
+    /// Replaces the byte if it is `old`, fully ordered; what it is if it was not, without ordering.
+    /// The caller names what this pairs with.
+    pub(crate) fn cmpxchg(&self, old: u8, new: u8) -> Result<(), u8> {
+        match self.0.cmpxchg(old as i8, new as i8, Full) {
+            Ok(_) => Ok(()),
+            Err(now) => Err(now as u8),
+        }
     }
 }
 

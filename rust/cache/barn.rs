@@ -213,7 +213,7 @@ impl Node {
     }
 
     /// Looks at up to `visits` slabs, unlinks those whose objects are all free, except for as
-    /// many as are to be kept, and returns them linked by `incoming_next`, their tokens held.
+    /// many as are to be kept, and returns them linked by `incoming_next`, all their tokens held.
     /// `busy` is set if one was on its way to the list. What was looked at and stays is last on
     /// the list afterwards: the next look goes on where this one ended.
     fn unlink_free(
@@ -237,22 +237,34 @@ impl Node {
                         *busy = true;
                     } else if *keep != 0 {
                         *keep -= 1;
-                    } else if s.partial.is_linked() {
-                        inner.partial.remove(slab);
-                        inner.all.remove(slab);
-                        (*slab).incoming_next = out;
-                        out = slab;
                     } else {
-                        match s.tokens.claim_free(s.free(), s.objects()) {
-                            Claim::Free => {
-                                inner.all.remove(slab);
-                                (*slab).incoming_next = out;
-                                out = slab;
+                        let mine = s.partial.is_linked()
+                            || match s.tokens.claim_free(s.free(), s.objects()) {
+                                Claim::Free => true,
+                                Claim::Some => {
+                                    inner.partial.push_back(slab);
+                                    false
+                                }
+                                // An interrupt that met an open section has it.
+                                Claim::Used => false,
+                                Claim::Coming => {
+                                    *busy = true;
+                                    false
+                                }
+                            };
+                        if mine && s.tokens.acquire(bits::PENDING) {
+                            if s.partial.is_linked() {
+                                inner.partial.remove(slab);
                             }
-                            Claim::Some => inner.partial.push_back(slab),
-                            // An interrupt that met an open section has it.
-                            Claim::Used => {}
-                            Claim::Coming => *busy = true,
+                            inner.all.remove(slab);
+                            (*slab).incoming_next = out;
+                            out = slab;
+                        } else if mine {
+                            // The service has taken it back for what kmemleak is owed.
+                            *busy = true;
+                            if !s.partial.is_linked() {
+                                inner.partial.push_back(slab);
+                            }
                         }
                     }
                 }

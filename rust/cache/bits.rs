@@ -14,7 +14,8 @@
 //!
 //! Setting a bit is one atomic operation, needs no memory and may be done from any context, NMI
 //! included: that is what makes a free, or a deferred free, possible where nothing else is.
-//! An object in a sheaf has no bit set, exactly as one in use.
+//! An object in a sheaf has no bit set, exactly as one in use. Where the kernel has kmemleak there
+//! is a fourth bitmap, of what kmemleak is owed (`debug/kmemleak.rs`).
 //!
 //! A *token* says that the slab is on a list, or that its holder is about to put it on one. It is
 //! taken by test-and-set, never inferred from 'the word was zero' (a bitmap spans words, so that

@@ -24,6 +24,7 @@
 
 mod kasan;
 mod kmemleak;
+mod known;
 mod pattern;
 mod poison;
 mod redzone;
@@ -39,6 +40,7 @@ use super::slab::{Extra, Slab};
 use crate::percpu;
 use crate::sys::{self, Gfp, Misuse};
 use kernel::prelude::*;
+pub(crate) use known::Known;
 use tracks::Track;
 
 /// The flags of a cache whose caller asked for `asked`: what the module and the kernel were told
@@ -121,23 +123,29 @@ pub(crate) fn inspect(core: &Core, slab: &Slab) {
         let obj = slab.object(i);
         redzone::check(core, obj);
         poison::check(core, obj);
-        kmemleak::on_free(core, obj);
+        kmemleak::forget(slab, i);
     }
 }
 
 /// The objects of a slab that are still in use will never be freed. Process context.
 #[cold]
-pub(crate) fn forget(core: &Core, slab: &Slab) {
+pub(crate) fn forget(slab: &Slab) {
     for i in 0..slab.objects() {
-        kmemleak::on_free(core, slab.object(i));
+        kmemleak::forget(slab, i);
     }
+}
+
+/// Tells kmemleak what it is owed of object `i` of `slab`. Process context.
+#[cold]
+pub(crate) fn settle(slab: &Slab, i: usize) {
+    kmemleak::settle(slab, i);
 }
 
 /// Before `obj` is handed out; false if it must not be. To be asked if [`Core::prepares`].
 #[cold]
 #[inline(never)]
 pub(crate) fn on_alloc(core: &Core, obj: *mut u8, gfp: Gfp) -> bool {
-    if core.has(DEBUG_FLAGS) {
+    if core.has(DEBUG_FLAGS | KMEMLEAK) {
         let Some((slab, i)) = free::find(core, obj) else {
             return false;
         };
@@ -147,8 +155,8 @@ pub(crate) fn on_alloc(core: &Core, obj: *mut u8, gfp: Gfp) -> bool {
         redzone::check(core, obj);
         poison::check(core, obj);
         tracks::set(core, obj, Track::Alloc, gfp);
+        kmemleak::on_alloc(slab, i, gfp);
     }
-    kmemleak::on_alloc(core, obj, gfp);
     kasan::on_alloc(core, obj);
     // Who asked for zeroes himself gets them later.
     if core.has(INIT_ON_ALLOC) && gfp & kernel::bindings::__GFP_ZERO == 0 {
@@ -174,7 +182,7 @@ pub(crate) fn on_free(core: &Core, obj: *mut u8) -> bool {
     }
     redzone::check(core, obj);
     tracks::set(core, obj, Track::Free, gfp_here());
-    wipe(core, obj);
+    wipe(core, slab, i);
     true
 }
 
@@ -208,16 +216,17 @@ pub(crate) fn on_reclaim(core: &Core, obj: *mut u8) {
     if core.has(CONSISTENCY) {
         state::on_reclaim(core, slab, i);
     }
-    wipe(core, obj);
+    wipe(core, slab, i);
 }
 
 /// Leaves nothing of what was in `obj`, if that is asked for, and nobody who may look at it.
-fn wipe(core: &Core, obj: *mut u8) {
+fn wipe(core: &Core, slab: &Slab, i: usize) {
+    let obj = slab.object(i);
     poison::draw(core, obj);
     if core.has(INIT_ON_FREE) {
         zero(core, obj);
     }
-    kmemleak::on_free(core, obj);
+    kmemleak::on_free(slab, i);
     kasan::on_free(core, obj);
 }
 

@@ -128,7 +128,9 @@ pub(crate) unsafe fn bury(core: *mut Core) -> bool {
         if !busy {
             break;
         }
-        // A freer is between its bit and its push, with preemption off.
+        // A freer is between its bit and its push, with preemption off; or kmemleak is owed
+        // something, and this may be the work that would tell it.
+        service::settle(c);
         // SAFETY: Process context.
         unsafe { sys::gs_sys_sleep_tick() };
     }

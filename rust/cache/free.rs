@@ -461,12 +461,5 @@ fn rcu_by_bits(core: &Core, obj: *mut u8) {
         debug::describe(slab, i);
         return;
     }
-    if slab.tokens.acquire(bits::PENDING) {
-        // SAFETY: The token's holder alone links the slab, and a slab that is pending is not
-        // released.
-        unsafe {
-            core.pending_slabs.push((&raw const *slab).cast_mut());
-        }
-        service::attend(core);
-    }
+    service::make_pending(slab);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a cache needs done in process context: pending bits, destructors, empty slabs, zombies.
+//! What a cache needs done in process context: pending bits, destructors, what kmemleak is owed,
+//! empty slabs, zombies.
 //!
 //! A free by the bits, in whatever context, asks for *attention*: a flag in the core, a push to a
 //! global stack, and an irq_work where that stack was empty. A worker then queues each such
@@ -8,7 +9,7 @@
 
 use super::barn;
 use super::bits;
-use super::core::{Core, ZOMBIE};
+use super::core::{Core, KMEMLEAK, ZOMBIE};
 use super::debug;
 use super::dtor;
 use super::free;
@@ -52,6 +53,31 @@ pub(crate) fn attend(core: &Core) {
     }
 }
 
+/// Has the service come by `slab`, of which a bit in [`Slab::pending`] was set.
+///
+/// Context: Any context, NMI included, with preemption off since before the bit was set.
+pub(super) fn make_pending(slab: &Slab) {
+    // SAFETY: The object whose bit it is keeps the core, or kept it when preemption was off already.
+    let core = unsafe { &*slab.core };
+    if slab.tokens.acquire(bits::PENDING) {
+        // SAFETY: The token's holder alone links the slab, and a slab that is pending is not
+        // released.
+        unsafe { core.pending_slabs.push((&raw const *slab).cast_mut()) };
+        attend(core);
+    }
+}
+
+/// Has kmemleak told soon of object `i` of `slab`, which is the caller's.
+///
+/// Context: Any context, NMI included.
+#[cold]
+pub(super) fn owe(slab: &Slab, i: usize) {
+    // A barrier may have to wait for who has the token, as for a deferred free.
+    let _reader = NoPreempt::new();
+    bits::set(slab.owed(), slab.objects(), i);
+    make_pending(slab);
+}
+
 /// Queues the work of each core that asked for attention. Process context.
 #[no_mangle]
 extern "C" fn gs_rs_attend() {
@@ -81,6 +107,10 @@ pub(crate) unsafe fn work(core: *mut Core) {
     // In this order: what has waited makes room for what has not begun to.
     collect(c);
     promote(c);
+    if c.has(KMEMLEAK) {
+        // Slabs that were there only for what was owed are done with.
+        collect(c);
+    }
     if has_waiting(c) {
         ring(c);
     }
@@ -111,7 +141,17 @@ fn ring(core: &Core) {
     }
 }
 
-/// Promotes pending bits wherever none wait already; true if some could not be.
+/// Tells kmemleak what it could not be told in other contexts. Process context, not in a destructor
+/// of the cache's.
+pub(super) fn settle(core: &Core) {
+    if core.has(KMEMLEAK) {
+        promote(core);
+        collect(core);
+    }
+}
+
+/// Promotes pending bits wherever none wait already; true if some could not be. kmemleak is told
+/// what it is owed of those slabs.
 pub(crate) fn promote(core: &Core) -> bool {
     // SAFETY: The core is alive, and so is its mutex.
     let _service = unsafe { Mutex::lock(core.service_mutex()) };
@@ -134,6 +174,9 @@ pub(crate) fn promote(core: &Core) -> bool {
         // SAFETY: A slab with the token is not released; its cookie is the mutex's.
         unsafe {
             let s = &*slab;
+            if core.has(KMEMLEAK) {
+                bits::drain(s.owed(), |i| debug::settle(s, i));
+            }
             if bits::any(s.wait()) {
                 deferred |= bits::any(s.next());
             } else if bits::promote(s.next(), s.wait()) {
@@ -183,7 +226,7 @@ pub(crate) fn collect(core: &Core) {
             }
             // Once the token is given back, the slab is only there for RCU readers.
             let reader = NoPreempt::new();
-            let keep = bits::any(s.wait()) || !s.tokens.release(bits::PENDING, s.next());
+            let keep = bits::any(s.wait()) || !s.tokens.release(bits::PENDING, s.pending());
             drop(reader);
             if keep {
                 (*slab).pending_next = kept;

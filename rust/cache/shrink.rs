@@ -5,6 +5,7 @@
 use super::barn;
 use super::children;
 use super::core::Core;
+use super::dtor;
 use super::service;
 use crate::rcu::barrier;
 use crate::rcu::request::{self, Ask};
@@ -26,6 +27,10 @@ pub(super) fn shrink_one(core: &Core) -> usize {
     barrier::drain(core);
     service::flush_detached(core);
     barn::flush(core);
+    if !dtor::runs_here(core) {
+        // Slabs of which kmemleak is owed something would stay.
+        service::settle(core);
+    }
     let mut busy = false;
     barn::trim(core, true, &mut busy)
 }

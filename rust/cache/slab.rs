@@ -15,8 +15,8 @@
 //! ```
 
 use super::bits::{self, Tokens};
-use super::core::{self as cache, Core, CONSISTENCY};
-use super::debug;
+use super::core::{self as cache, Core, CONSISTENCY, KMEMLEAK};
+use super::debug::{self, Known};
 use crate::inject;
 use crate::list::Link;
 use crate::sys::{self, Gfp, RcuHead};
@@ -159,7 +159,8 @@ pub(crate) const IN_USE: i8 = 1;
 /// Given to a deferred free.
 pub(crate) const DEFERRED: i8 = 2;
 
-/// A slab's descriptor. Three bitmaps follow it, then the state bytes if there are any.
+/// A slab's descriptor. Three bitmaps follow it, a fourth if kmemleak is told of its objects, then
+/// the state bytes if there are any, and a [`Known`] for each object of which kmemleak is told.
 ///
 /// # Invariants
 ///
@@ -198,10 +199,16 @@ impl Slab {
         size_of::<Self>()
     }
 
-    fn bytes(objects: usize, checked: bool) -> usize {
+    /// Bitmaps that a slab of `core` has.
+    fn bitmaps(core: &Core) -> usize {
+        3 + usize::from(core.has(KMEMLEAK))
+    }
+
+    fn bytes(core: &Core, objects: usize) -> usize {
+        let each = usize::from(core.has(CONSISTENCY)) + usize::from(core.has(KMEMLEAK));
         size_of::<Self>()
-            + 3 * bits::words_for(objects) * size_of::<Word>()
-            + if checked { objects } else { 0 }
+            + Self::bitmaps(core) * bits::words_for(objects) * size_of::<Word>()
+            + each * objects
     }
 
     /// Allocates a slab on `node` (an index, or -1 for the nearest), with all objects free and
@@ -221,15 +228,13 @@ impl Slab {
             let mut slab: *mut Slab = null_mut();
             let apart = sys::gs_sys_gfp_spins(gfp);
             if apart {
-                let bytes = Self::bytes(n, core.has(CONSISTENCY));
+                let bytes = Self::bytes(core, n);
                 slab = sys::gs_sys_kmalloc(bytes, sys::gs_sys_gfp_inner(gfp)).cast();
                 if slab.is_null() {
                     return null_mut();
                 }
             } else {
-                n = core
-                    .geometry
-                    .objects_beside(|n| Self::bytes(n, core.has(CONSISTENCY)));
+                n = core.geometry.objects_beside(|n| Self::bytes(core, n));
                 if n == 0 {
                     return null_mut();
                 }
@@ -242,7 +247,7 @@ impl Slab {
             }
             if !apart {
                 let end = (sys::gs_sys_page_size() as usize) << order;
-                let at = end - Self::bytes(n, core.has(CONSISTENCY));
+                let at = end - Self::bytes(core, n);
                 slab = pages.add(at - at % align_of::<Slab>()).cast();
             }
             Self::init(slab, core, pages, n);
@@ -285,14 +290,20 @@ impl Slab {
             let words: *mut Word = slab.add(1).cast();
             for w in 0..nwords {
                 words.add(w).write(Word::new(bits::mask(n, w)));
-                words.add(nwords + w).write(Word::new(0));
-                words.add(2 * nwords + w).write(Word::new(0));
             }
+            let end = Self::bitmaps(core) * nwords;
+            for w in nwords..end {
+                words.add(w).write(Word::new(0));
+            }
+            let mut each: *mut u8 = words.add(end).cast();
             if core.has(CONSISTENCY) {
-                words
-                    .add(3 * nwords)
-                    .cast::<u8>()
-                    .write_bytes(FREE as u8, n);
+                each.write_bytes(FREE as u8, n);
+                each = each.add(n);
+            }
+            if core.has(KMEMLEAK) {
+                for i in 0..n {
+                    each.cast::<Known>().add(i).write(Known::new());
+                }
             }
         }
     }
@@ -305,15 +316,26 @@ impl Slab {
     }
 
     fn bitmap(&self, which: usize) -> &[Word] {
+        self.many_bitmaps(which, 1)
+    }
+
+    /// Bitmap number `first`, and those after it.
+    fn many_bitmaps(&self, first: usize, many: usize) -> &[Word] {
         let nwords = bits::words_for(self.objects as usize);
-        // SAFETY: Three bitmaps of this many words follow the descriptor; the pointer comes from
-        // the allocation that holds them all.
+        // SAFETY: The bitmaps, of this many words each, follow the descriptor and one another; the
+        // pointer comes from the allocation that holds them all.
         unsafe {
             core::slice::from_raw_parts(
-                (&raw const *self).add(1).cast::<Word>().add(which * nwords),
-                nwords,
+                (&raw const *self).add(1).cast::<Word>().add(first * nwords),
+                many * nwords,
             )
         }
+    }
+
+    /// The core, which is alive as long as its slabs.
+    fn core(&self) -> &Core {
+        // SAFETY: As above.
+        unsafe { &*self.core }
     }
 
     /// Objects that can be allocated.
@@ -331,19 +353,46 @@ impl Slab {
         self.bitmap(2)
     }
 
+    /// Objects of which kmemleak is to be told; only where the cache tells it of them.
+    pub(crate) fn owed(&self) -> &[Word] {
+        self.bitmap(3)
+    }
+
+    /// All that makes the slab pending: [`Self::next`], [`Self::wait`] and, if there is one,
+    /// [`Self::owed`].
+    pub(crate) fn pending(&self) -> &[Word] {
+        self.many_bitmaps(1, Self::bitmaps(self.core()) - 1)
+    }
+
+    /// Byte `i` of those that follow the bitmaps.
+    fn byte<T>(&self, i: usize) -> *const T {
+        const { assert!(size_of::<T>() == 1) };
+        let words = Self::bitmaps(self.core()) * bits::words_for(self.objects());
+        (&raw const *self)
+            .wrapping_add(1)
+            .cast::<Word>()
+            .wrapping_add(words)
+            .cast::<T>()
+            .wrapping_add(i)
+    }
+
     /// The state byte of object `i`; only where the cache checks them.
     pub(crate) fn state(&self, i: usize) -> &Atomic<i8> {
-        let nwords = bits::words_for(self.objects as usize);
-        debug_assert!(i < self.objects as usize);
+        debug_assert!(self.core().has(CONSISTENCY) && i < self.objects());
         // SAFETY: The state bytes follow the bitmaps, one for each object.
-        unsafe {
-            &*(&raw const *self)
-                .add(1)
-                .cast::<Word>()
-                .add(3 * nwords)
-                .cast::<Atomic<i8>>()
-                .add(i)
-        }
+        unsafe { &*self.byte(i) }
+    }
+
+    /// What kmemleak knows of object `i`; only where the cache tells it of them.
+    pub(crate) fn known(&self, i: usize) -> &Known {
+        debug_assert!(self.core().has(KMEMLEAK) && i < self.objects());
+        let states = if self.core().has(CONSISTENCY) {
+            self.objects()
+        } else {
+            0
+        };
+        // SAFETY: They follow the state bytes, one for each object.
+        unsafe { &*self.byte(states + i) }
     }
 
     /// Moves object `i` from one state to another; what it was if it was not `from`.
@@ -416,7 +465,7 @@ impl Slab {
     ///
     /// # Safety
     ///
-    /// All objects are free, the caller holds the slab's token and has unlinked it; pages of a
+    /// All objects are free, the caller holds the slab's tokens and has unlinked it; pages of a
     /// type-safe cache wait for the descriptor's grace period too.
     pub(crate) unsafe fn release(this: *mut Slab) {
         // SAFETY: By the function's requirements.
@@ -450,7 +499,7 @@ impl Slab {
         unsafe {
             let core = &*(*this).core;
             if core.checked() {
-                debug::forget(core, &*this);
+                debug::forget(&*this);
             }
             // The pages must not lead anyone to the descriptor.
             (*this).base = (*this).pages();
