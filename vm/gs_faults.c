@@ -164,7 +164,7 @@ static struct gs_holder *gs_held;
  * Objects, each with the only pointer to some memory, and the first of them
  * with the only one to the next. No mistake, as long as somebody has the first.
  */
-static int gs_fault_held(void)
+static int gs_hold(void *(*alloc)(struct gs_cache *c))
 {
 	int i;
 
@@ -173,8 +173,7 @@ static int gs_fault_held(void)
 	if (IS_ERR(gs_holders))
 		return PTR_ERR(gs_holders);
 	for (i = 0; i < 200; i++) {
-		struct gs_holder *holder = gs_cache_alloc(gs_holders,
-							  GFP_KERNEL);
+		struct gs_holder *holder = alloc(gs_holders);
 
 		if (!holder)
 			return -ENOMEM;
@@ -185,7 +184,43 @@ static int gs_fault_held(void)
 	return 0;
 }
 
-static int gs_fault_kmemleak_cache(void)
+static void *gs_alloc(struct gs_cache *c)
+{
+	return gs_cache_alloc(c, GFP_KERNEL);
+}
+
+/* Where kmemleak cannot be told. */
+static void *gs_alloc_irqs_off(struct gs_cache *c)
+{
+	unsigned long flags;
+	void *obj;
+	int i;
+
+	for (i = 0; i < 100; i++) {
+		local_irq_save(flags);
+		obj = gs_cache_alloc(c, 0);
+		local_irq_restore(flags);
+		if (obj)
+			return obj;
+		msleep(20);
+	}
+	return NULL;
+}
+
+static int gs_fault_held(void)
+{
+	return gs_hold(gs_alloc);
+}
+
+static int gs_fault_held_irqs_off(void)
+{
+	return gs_hold(gs_alloc_irqs_off);
+}
+
+/* Many: the cache's own sheaves have stale pointers to the last ones. */
+#define GS_LOST 500
+
+static int gs_lose(void *(*alloc)(struct gs_cache *c))
 {
 	struct gs_cache *c = gs_cache_create("gs_faults", 64, NULL, 0);
 	int i;
@@ -193,10 +228,53 @@ static int gs_fault_kmemleak_cache(void)
 	if (IS_ERR(c))
 		return PTR_ERR(c);
 	gs_holders = c;
-	/* Many: the cache's own sheaves have stale pointers to the last ones. */
-	for (i = 0; i < 500; i++)
-		if (!gs_cache_alloc(c, GFP_KERNEL))
+	for (i = 0; i < GS_LOST; i++)
+		if (!alloc(c))
 			return -ENOMEM;
+	return 0;
+}
+
+static int gs_fault_kmemleak_cache(void)
+{
+	return gs_lose(gs_alloc);
+}
+
+static int gs_fault_kmemleak_irqs_off(void)
+{
+	return gs_lose(gs_alloc_irqs_off);
+}
+
+/* Enough to keep their slabs, whose free objects kmemleak may look for. */
+#define GS_KEEP 16
+static void *gs_kept[DIV_ROUND_UP(GS_LOST, GS_KEEP)];
+
+/* Objects that nobody points to, as they have been freed: no mistake. */
+static int gs_fault_freed_irqs_off(void)
+{
+	struct gs_cache_args args = { .sheaf_capacity = 4 };
+	struct gs_cache *c = gs_cache_create("gs_faults", 64, &args, 0);
+	unsigned long flags;
+	void **obj;
+	int i;
+
+	if (IS_ERR(c))
+		return PTR_ERR(c);
+	gs_holders = c;
+	obj = kcalloc(GS_LOST, sizeof(*obj), GFP_KERNEL);
+	if (!obj)
+		return -ENOMEM;
+	for (i = 0; i < GS_LOST; i++)
+		obj[i] = gs_cache_alloc(c, GFP_KERNEL);
+	for (i = 0; i < GS_LOST; i++) {
+		if (i % GS_KEEP == 0) {
+			gs_kept[i / GS_KEEP] = obj[i];
+			continue;
+		}
+		local_irq_save(flags);
+		gs_cache_free(c, obj[i]);
+		local_irq_restore(flags);
+	}
+	kfree(obj);
 	return 0;
 }
 
@@ -394,7 +472,10 @@ static const struct {
 	{ "kasan_bounds", gs_fault_kasan_bounds },
 	{ "kmemleak", gs_fault_kmemleak },
 	{ "kmemleak_cache", gs_fault_kmemleak_cache },
+	{ "kmemleak_irqs_off", gs_fault_kmemleak_irqs_off },
 	{ "held", gs_fault_held },
+	{ "held_irqs_off", gs_fault_held_irqs_off },
+	{ "freed_irqs_off", gs_fault_freed_irqs_off },
 	{ "ubsan_shift", gs_fault_ubsan_shift },
 	{ "ubsan_bounds", gs_fault_ubsan_bounds },
 	{ "list", gs_fault_list },
@@ -425,6 +506,8 @@ module_init(gs_faults_init);
 
 static void __exit gs_faults_exit(void)
 {
+	int i;
+
 	while (gs_held) {
 		struct gs_holder *holder = gs_held;
 
@@ -432,6 +515,8 @@ static void __exit gs_faults_exit(void)
 		kfree(holder->memory);
 		gs_cache_free(gs_holders, holder);
 	}
+	for (i = 0; i < ARRAY_SIZE(gs_kept); i++)
+		gs_cache_free(gs_holders, gs_kept[i]);
 	if (!IS_ERR_OR_NULL(gs_holders))
 		gs_cache_destroy(gs_holders);
 }
