@@ -126,8 +126,7 @@ static void gs_kmemleak_swap(struct kunit *test)
 		all->who[i].all = all;
 		prandom_seed_state(&all->who[i].rnd, i + 1);
 	}
-	other = gs_thread_run(test, gs_other_cpu(cpu), gs_swapper,
-			      &all->who[1]);
+	other = gs_thread_run(test, gs_other_cpu(cpu), gs_swapper, &all->who[1]);
 	gs_swapper(&all->who[0]);
 	gs_thread_join(test, other);
 	for (i = 0; i < GS_SLOTS; i++)
