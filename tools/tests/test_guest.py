@@ -80,6 +80,16 @@ class Guest(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn('not to be: abc', done.stderr)
 
+    def test_no_such_kernel(self):
+        for kernel, said in (('nonsense', 'no configuration nonsense; there are: '),
+                             (self.scratch, "not a kernel's build directory")):
+            with self.subTest(kernel=kernel):
+                done = subprocess.run([TOOLS / 'guest', 'run', '--kernel', kernel, '--', 'true'],
+                                      check=False, capture_output=True, text=True, timeout=120)
+                self.assertEqual(done.returncode, 2)
+                self.assertEqual(len(done.stderr.splitlines()), 1)
+                self.assertIn(said, done.stderr)
+
     def test_host_is_out_of_reach(self):
         target = self.scratch / 'written'
         done = self.guest(f'echo mine >{target}; cat {target}; touch {TOOLS}/written; true')
