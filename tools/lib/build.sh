@@ -6,11 +6,12 @@
 # was built from, and is written last, so that an interrupted build is continued.
 
 build_dir() {
-	local config=$1 name flags
+	local config=$1 name flags source
+	source=$(source_key) || return
 	name=$(basename "$config" .config)
 	flags=$(header "$config" kcflags)
 
-	printf '%s\n' "$cache/build/$(source_key)-$name-$(key "$(fragment "$config")" "$(header "$config" tree)" ${flags:+"$flags"})"
+	printf '%s\n' "$cache/build/$source-$name-$(key "$(fragment "$config")" "$(header "$config" tree)" ${flags:+"$flags"})"
 }
 
 build_source() {

@@ -82,8 +82,11 @@ hold_linked() {
 }
 
 source_key() {
+	local dir
+
 	if [ -n "${LINUX_SRC:-}" ]; then
-		printf 'own%s' "$(key "$(source_dir)")"
+		dir=$(source_dir) || return
+		printf 'own%s' "$(key "$dir")"
 	else
 		printf '%s' "$KERNEL"
 	fi

@@ -138,6 +138,16 @@ class Source(Scratch):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn('LINUX_SRC', done.stderr)
 
+    def test_own_source_that_is_not_there(self):
+        for command in (['dir', 'uml'], ['build', 'uml'], ['list'], ['source']):
+            with self.subTest(command=command):
+                done = subprocess.run([TOOLS / 'kernel', *command], check=False,
+                                      capture_output=True, text=True,
+                                      env={**os.environ, 'LINUX_SRC': str(self.dir / 'nowhere')})
+                self.assertNotEqual(done.returncode, 0)
+                self.assertEqual(done.stdout, '')
+                self.assertEqual(done.stderr.count('error: '), 1)
+
 
 class Mirror(Scratch):
     """The machine's mirror is read from either kind of apt sources."""
