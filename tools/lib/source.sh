@@ -135,14 +135,22 @@ forget_other_checkout() {
 
 # enter_option TREE - make lib/graceslab an option of that kernel's configuration
 enter_option() {
-	replace "$1/lib/Kconfig" 'source "lib/graceslab/Kconfig"'
+	replace "$1/lib/Kconfig" 'source "lib/graceslab/Kconfig"' endmenu
 	# shellcheck disable=SC2016
 	replace "$1/lib/Makefile" 'obj-$(CONFIG_GRACESLAB) += graceslab/'
 }
 
-# replace FILE LINE - the file with the line at its end, unless it has it
+# replace FILE LINE [BEFORE] - the file with the line at its end, or before the last
+# line that is BEFORE, unless it has it
 replace() {
+	local at=''
+
 	! grep -qxF "$2" "$1" || return 0
-	{ cat "$1" && printf '\n%s\n' "$2"; } >"$1.new"
+	[ -z "${3:-}" ] || at=$(grep -nxF "$3" "$1" | tail -n 1 | cut -d : -f 1)
+	if [ -n "$at" ]; then
+		{ head -n $((at - 1)) "$1" && printf '%s\n\n' "$2" && tail -n +"$at" "$1"; } >"$1.new"
+	else
+		{ cat "$1" && printf '\n%s\n' "$2"; } >"$1.new"
+	fi
 	mv "$1.new" "$1"
 }

@@ -19,7 +19,7 @@ class InTree(unittest.TestCase):
     def setUp(self) -> None:
         self.linux = Path(tempfile.mkdtemp(prefix='graceslab-tree-'))
         self.addCleanup(shutil.rmtree, self.linux)
-        for name, text in {'Kbuild': '', 'lib/Kconfig': 'menu "Library routines"\nendmenu\n',
+        for name, text in {'Kbuild': '', 'lib/Kconfig': 'menu "Library routines"\n\nendmenu\n\nconfig X\n',
                            'lib/Makefile': 'obj-y += x.o\n', 'rust/kernel/lib.rs': '',
                            'Makefile': 'kernelversion:\n\t@echo 7.2.12\n'}.items():
             (self.linux / name).parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,8 @@ class InTree(unittest.TestCase):
         self.assertEqual(self.run_tool(), '')
         self.assertEqual((self.linux / 'lib/Kconfig').read_text().count(SOURCE), 1)
         self.assertEqual((self.linux / 'lib/Makefile').read_text().count(OBJECTS), 1)
-        self.assertIn('menu "Library routines"', (self.linux / 'lib/Kconfig').read_text())
+        self.assertEqual((self.linux / 'lib/Kconfig').read_text(),
+                         f'menu "Library routines"\n\n{SOURCE}\n\nendmenu\n\nconfig X\n')
         self.assertFalse((target / 'rust' / 'gone.rs').exists())
         self.assertTrue((target / 'include' / 'graceslab.h').exists())
         self.assertTrue((target / 'rust' / 'graceslab_main.rs').exists())
