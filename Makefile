@@ -15,7 +15,8 @@ help:
 	@echo 'make matrix   the tests on every kernel configuration, hours; CELL=NAME runs one of'
 	@echo '              them, tools/matrix --list shows them'
 	@echo 'make modules KDIR=/path/to/kernel/build [ARCH=...]'
-	@echo '              build the modules against a kernel of yours, into build/'
+	@echo '              build the modules against a kernel of yours, into build/;'
+	@echo '              CLIPPY=1 has clippy look at them, and be content'
 	@echo 'make modules_install KDIR=... [INSTALL_MOD_PATH=...]'
 	@echo '              graceslab.ko and the samples, into /lib/modules'
 	@echo 'make docs     the documentation, into build/docs'
@@ -55,7 +56,7 @@ in-tree:
 	@tools/in-tree '$(LINUX)'
 
 kdir:
-	@[ -n '$(KDIR)' ] || { echo 'error: which kernel? make modules KDIR=/path/to/its/build, such as KDIR=$$(tools/kernel dir uml)' >&2; exit 1; }
+	@[ -n '$(KDIR)' ] || { echo 'error: which kernel? make $(or $(firstword $(MAKECMDGOALS)),modules) KDIR=/path/to/its/build, such as KDIR=$$(tools/kernel dir uml)' >&2; exit 1; }
 
 clean:
 	rm -rf build
