@@ -2,13 +2,16 @@
 
 //! graceslab: object caches and headless RCU-deferred freeing for kernel modules.
 //!
+//! For a module in Rust: [`Cache`] and its boxes [`CBox`] and [`RcuBox`], the published pointer
+//! [`Rcu`], [`kvfree_rcu`] for what the kernel's own boxes and vectors hold, and [`barrier`].
+//!
 //! A pointer's way through the sources reads forward:
 //!
-//! - `alloc`: [`cache::alloc`] → sheaf, or ripe batch, [`cache::barn`], [`cache::slab`], pages.
-//! - `free_rcu`: [`cache::free`] → [`percpu`] → [`rcu::queue`] → [`rcu::doorbell`] → ripe →
-//!   [`cache::barn`] or [`cache::slab`].
+//! - `alloc`: `cache/alloc.rs` → sheaf, or ripe batch, `cache/barn.rs`, `cache/slab.rs`, pages.
+//! - `free_rcu`: `cache/free.rs` → `percpu.rs` → `rcu/queue.rs` → `rcu/doorbell.rs` → ripe →
+//!   `cache/barn.rs` or `cache/slab.rs`.
 //!
-//! [`own`] is the Rust interface, [`capi`] the C one.
+//! `own.rs` is the Rust interface, `capi.rs` the C one.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 #![warn(clippy::undocumented_unsafe_blocks, missing_docs)]

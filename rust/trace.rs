@@ -13,10 +13,11 @@ use kernel::prelude::*;
 /// What stands for a cache where there is none.
 fn name(domain: &Domain) -> *const c_char {
     match domain.kind {
-        // SAFETY: A cache's domain is alive as long as its core.
-        Kind::Cache => {
-            Core::of_domain(domain).map_or(c"?".as_char_ptr(), |c| unsafe { (*c).name_ptr() })
-        }
+        Kind::Cache => match Core::of_domain(domain) {
+            // SAFETY: A cache's domain is alive as long as its core.
+            Some(core) => unsafe { (*core).name_ptr() },
+            None => c"?".as_char_ptr(),
+        },
         Kind::Kmalloc => c"kmalloc".as_char_ptr(),
         Kind::Vmalloc => c"vmalloc".as_char_ptr(),
         Kind::Linked => c"*".as_char_ptr(),

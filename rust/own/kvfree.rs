@@ -108,10 +108,11 @@ pub fn kvfree_rcu<P: KvFree>(p: P) {
     unsafe { gs_kvfree_rcu(P::memory(p.into_parts())) }
 }
 
-/// Frees `p` after a grace period, if that can be arranged without waiting for one.
+/// Frees `p` after a grace period, or gives it back where that takes memory and there is none.
 ///
 /// What can be freed, and what happens to it, is as with [`kvfree_rcu`]. The flags are for memory
-/// that keeps track of it.
+/// that keeps track of it; with flags that allow sleeping, the call waits for the grace period
+/// itself rather than fail.
 ///
 /// Context: as `flags` allow: with [`GFP_ATOMIC`] or [`GFP_NOWAIT`] any but NMI, also while a
 /// [`Guard`](kernel::sync::rcu::Guard) is held.
@@ -121,7 +122,7 @@ pub fn kvfree_rcu<P: KvFree>(p: P) {
 ///
 /// # Errors
 ///
-/// Without memory, `p`, as it was.
+/// Without memory, and where nobody may sleep: `p`, as it was.
 ///
 /// # Examples
 ///
