@@ -398,16 +398,14 @@ fn rcu_slow(core: &Core, mut section: Section, obj: *mut u8) {
             }
             if !(*(*s).queue.open).is_full() {
                 arm |= Queue::push(q, cpu, &section, obj, spin);
-                drop(section);
-                queue::arm(cpu, arm, spin);
+                queue::close(section, cpu, arm, spin);
                 return;
             }
             if tried || (*s).queue.open != null_batch() || !percpu::may_allocate_after(&section) {
                 break;
             }
             tried = true;
-            drop(section);
-            queue::arm(cpu, core::mem::take(&mut arm), spin);
+            queue::close(section, cpu, core::mem::take(&mut arm), spin);
             let sheaf = queue::new_batch(core.capacity(), sys::gs_sys_gfp_nowait());
             let Some(again) = Section::open() else {
                 if !sheaf.is_null() {
@@ -432,8 +430,7 @@ fn rcu_slow(core: &Core, mut section: Section, obj: *mut u8) {
         }
     }
     let cpu = section.cpu();
-    drop(section);
-    queue::arm(cpu, arm, spin);
+    queue::close(section, cpu, arm, spin);
     rcu_by_bits(core, obj);
 }
 

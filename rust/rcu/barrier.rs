@@ -191,16 +191,14 @@ pub(crate) fn cpu_dead(cpu: &'static Cpu) {
         let _offline = GlobalMutex::lock(sys::OFFLINE);
         let (section, _) = Section::open_task();
         let arm = doorbell::seal_all(&section, cpu) | request::serve(&section, cpu);
-        drop(section);
-        queue::arm(cpu, arm, true);
+        queue::close(section, cpu, arm, true);
     }
     registry::for_each(|core| {
         let _offline = GlobalMutex::lock(sys::OFFLINE);
         let (section, _) = Section::open_task();
         // SAFETY: The CPU is dead and the offline mutex held: its share is the caller's.
         let arm = unsafe { core.detach(&section, cpu) };
-        drop(section);
-        queue::arm(cpu, arm, true);
+        queue::close(section, cpu, arm, true);
     });
     registry::for_each(service::flush_detached);
 }

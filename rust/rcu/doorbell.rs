@@ -260,8 +260,8 @@ fn serve_in(section: Section, cpu: &'static Cpu) -> bool {
         // SAFETY: Preemption is off; the caller comes again.
         unsafe { sys::gs_sys_unwant() };
     }
-    percpu::preempt_enable();
     queue::arm(cpu, arm, true);
+    percpu::preempt_enable();
     wanted
 }
 
@@ -432,8 +432,9 @@ extern "C" fn gs_rs_reclaim(id: u32) {
         // SAFETY: Process context.
         unsafe { sys::gs_sys_cond_resched() };
     }
-    // A timer that is armed looks for them, or rings if it cannot.
-    if unripe && !cpu.timer_armed.load(Relaxed) {
+    // A timer that is armed looks for them, or rings if it cannot. A CPU that has gone may have
+    // taken it along.
+    if unripe && !(cpu.timer_armed.load(Relaxed) && cpu.online()) {
         ring(cpu);
     }
 }

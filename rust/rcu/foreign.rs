@@ -455,8 +455,7 @@ unsafe fn push_batches(index: usize, p: *mut u8, gfp: Gfp, slots: bool) -> bool 
             if room {
                 arm |= Queue::push(q, cpu, &section, p, spin);
             }
-            drop(section);
-            queue::arm(cpu, arm, spin);
+            queue::close(section, cpu, arm, spin);
             if room {
                 break true;
             }

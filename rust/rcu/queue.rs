@@ -360,6 +360,21 @@ impl Queue {
     }
 }
 
+/// Closes the section, then arms what `arm` names for `cpu` as [`arm`] does, and only then has
+/// preemption on: while the caller is kept from running, nobody else would arm it, and its CPU
+/// may go.
+///
+/// Context: as for [`arm`].
+pub(crate) fn close(section: Section, cpu: &Cpu, arm: usize, spin: bool) {
+    let wanted = section.close();
+    self::arm(cpu, arm, spin);
+    if wanted {
+        percpu::serve();
+    } else {
+        percpu::preempt_enable();
+    }
+}
+
 /// Arms what `arm` names for `cpu`, or leaves it to the irq_work where `spin` says that the
 /// caller must not. The section is closed.
 ///

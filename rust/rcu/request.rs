@@ -173,9 +173,8 @@ fn post(ask: Ask, only: Option<&'static Cpu>) {
 fn for_offline(cpu: &'static Cpu) {
     let (section, _) = Section::open_task();
     let arm = serve(&section, cpu);
-    drop(section);
     // Only a bell can be due: nothing is left open there, and a bell needs no CPU of its own.
-    queue::arm(cpu, arm, true);
+    queue::close(section, cpu, arm, true);
 }
 
 fn wait_ack(cpu: &Cpu, number: u64) {
