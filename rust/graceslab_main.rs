@@ -72,7 +72,10 @@ impl kernel::Module for Graceslab {
         if shrinks != 0 {
             drop(files);
             // SAFETY: Nothing was armed yet.
-            unsafe { sys::gs_sys_stop() };
+            unsafe {
+                sys::gs_sys_unhook();
+                sys::gs_sys_stop();
+            }
             free_all();
             return Err(Error::from_errno(shrinks));
         }
@@ -92,6 +95,10 @@ impl Drop for Graceslab {
         // Nobody can call us any more. What is on its way comes home first; then nothing is
         // armed, and nothing runs.
         rcu::barrier::everything();
+        // Other modules and CPUs come and go still: who looks through the caches for one of those
+        // is through with it now, and no one else comes.
+        // SAFETY: Process context, outside of both.
+        unsafe { sys::gs_sys_unhook() };
         // A cache that nobody destroyed: what is left in it then is in somebody's hands.
         cache::registry::for_each(cache::destroy::prepare_exit);
         rcu::doorbell::stop();

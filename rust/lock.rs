@@ -12,10 +12,14 @@
 //!         > requests > sealed (one per CPU) > node (one per cache and NUMA node)
 //! ```
 //!
-//! A raw lock is taken with a [`Section`] as proof that this CPU's section is open: an interrupt
-//! or NMI that arrives while the lock is held finds the CPU busy and takes the lock-free way, so
-//! it can never wait for a lock that its own CPU holds, and interrupts stay on. That also makes
-//! `try_lock` right on uniprocessor kernels, where the lock itself is nothing.
+//! A raw lock is taken with a [`Section`] as proof that this CPU's section is open: an NMI that
+//! arrives while the lock is held finds the CPU busy and takes the lock-free way, so it can never
+//! wait for a lock that its own CPU holds. That also makes `try_lock` right on uniprocessor
+//! kernels, where the lock itself is nothing.
+//!
+//! Interrupts are off while a lock is held, although the section would keep them from that lock.
+//! They may wait for a lock of somebody else's, which another CPU holds with interrupts, or
+//! bottom halves, off while it waits for ours.
 
 use crate::percpu::Section;
 use crate::sys;

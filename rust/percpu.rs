@@ -4,7 +4,8 @@
 //!
 //! One `busy` byte per CPU (on x86_64 a word that counts), for the whole module, says that the CPU
 //! is inside a section: it is working on its own sheaves, or holds one of our raw locks. Sections
-//! are entered and left with preemption off; interrupts stay on. An interrupt or NMI that finds
+//! are entered and left with preemption off; interrupts stay on, but for raw locks (see
+//! [`crate::lock`]). An interrupt or NMI that finds
 //! its CPU busy leaves sheaves and locks alone and takes the lock-free way through a slab's state
 //! bits.
 //!

@@ -14,6 +14,7 @@
 #include <linux/irq_work.h>
 #include <linux/jiffies.h>
 #include <linux/kallsyms.h>
+#include <linux/kasan.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/percpu.h>
@@ -492,11 +493,10 @@ void gs_sys_lock_init(raw_spinlock_t *lock, unsigned int class)
 }
 
 /*
- * The section keeps interrupts of this CPU away from our locks, so they can
- * stay on while one is held. Lockdep does not know of sections.
+ * Interrupts are off while a lock is held. The section would keep those of this
+ * CPU away from the lock itself, but not from a lock of somebody else's: its
+ * owner on another CPU may be waiting for ours.
  */
-#ifdef CONFIG_PROVE_LOCKING
-
 GS_SHIM unsigned long gs_sys_lock(raw_spinlock_t *lock);
 GS_SHIM unsigned long gs_sys_lock(raw_spinlock_t *lock)
 {
@@ -514,45 +514,6 @@ GS_SHIM bool gs_sys_trylock(raw_spinlock_t *lock, unsigned long *flags)
 
 GS_SHIM void gs_sys_unlock(raw_spinlock_t *lock, unsigned long flags);
 GS_SHIM void gs_sys_unlock(raw_spinlock_t *lock, unsigned long flags)
-{
-	raw_spin_unlock_irqrestore(lock, flags);
-}
-
-#else
-
-GS_SHIM unsigned long gs_sys_lock(raw_spinlock_t *lock);
-GS_SHIM unsigned long gs_sys_lock(raw_spinlock_t *lock)
-{
-	raw_spin_lock(lock);
-	return 0;
-}
-
-GS_SHIM bool gs_sys_trylock(raw_spinlock_t *lock, unsigned long *flags);
-GS_SHIM bool gs_sys_trylock(raw_spinlock_t *lock, unsigned long *flags)
-{
-	return raw_spin_trylock(lock);
-}
-
-GS_SHIM void gs_sys_unlock(raw_spinlock_t *lock, unsigned long flags);
-GS_SHIM void gs_sys_unlock(raw_spinlock_t *lock, unsigned long flags)
-{
-	raw_spin_unlock(lock);
-}
-
-#endif
-
-/* For locks that are taken without a section: interrupts are off while one is held. */
-unsigned long gs_sys_lock_irqsave(raw_spinlock_t *lock);
-unsigned long gs_sys_lock_irqsave(raw_spinlock_t *lock)
-{
-	unsigned long flags;
-
-	raw_spin_lock_irqsave(lock, flags);
-	return flags;
-}
-
-void gs_sys_unlock_irqrestore(raw_spinlock_t *lock, unsigned long flags);
-void gs_sys_unlock_irqrestore(raw_spinlock_t *lock, unsigned long flags)
 {
 	raw_spin_unlock_irqrestore(lock, flags);
 }
@@ -720,6 +681,13 @@ void gs_sys_kfree(const void *p);
 void gs_sys_kfree(const void *p)
 {
 	kfree(p);
+}
+
+/* An address alone: tag-based KASAN has bits of its own in a pointer. */
+GS_SHIM void *gs_sys_untagged(void *p);
+GS_SHIM void *gs_sys_untagged(void *p)
+{
+	return kasan_reset_tag(p);
 }
 
 void gs_sys_kvfree(const void *p);
@@ -1297,15 +1265,23 @@ void gs_sys_quiesce(void)
 	rcu_barrier();
 }
 
-void gs_sys_stop(void);
-void gs_sys_stop(void)
+/* No module that goes and no CPU that dies has the caches looked through any more. */
+void gs_sys_unhook(void);
+void gs_sys_unhook(void)
 {
 #ifdef CONFIG_MODULES
 	unregister_module_notifier(&gs_module_nb);
 #endif
 	cpuhp_remove_state_nocalls(gs_hp_state);
+}
+
+void gs_sys_stop(void);
+void gs_sys_stop(void)
+{
 	destroy_workqueue(gs_family_wq);
 	destroy_workqueue(gs_wq);
+	/* A child that goes queues its root's callback. */
+	rcu_barrier();
 	rcu_barrier();
 }
 

@@ -157,8 +157,6 @@ extern "C" {
     pub(crate) fn gs_sys_lock(lock: *mut RawSpinLock) -> c_ulong;
     pub(crate) fn gs_sys_trylock(lock: *mut RawSpinLock, flags: *mut c_ulong) -> bool;
     pub(crate) fn gs_sys_unlock(lock: *mut RawSpinLock, flags: c_ulong);
-    pub(crate) fn gs_sys_lock_irqsave(lock: *mut RawSpinLock) -> c_ulong;
-    pub(crate) fn gs_sys_unlock_irqrestore(lock: *mut RawSpinLock, flags: c_ulong);
     pub(crate) fn gs_sys_mutex_lock_global(which: c_uint);
     pub(crate) fn gs_sys_mutex_unlock_global(which: c_uint);
     pub(crate) fn gs_sys_mutex_lock(m: *mut bindings::mutex);
@@ -179,6 +177,7 @@ extern "C" {
     pub(crate) fn gs_sys_watch_pointers(on: bool);
     pub(crate) fn gs_sys_kmalloc(size: usize, gfp: Gfp) -> *mut c_void;
     pub(crate) fn gs_sys_kfree(p: *const c_void);
+    pub(crate) fn gs_sys_untagged(p: *mut c_void) -> *mut c_void;
     pub(crate) fn gs_sys_kvfree(p: *const c_void);
     pub(crate) fn gs_sys_kfree_bulk(nr: usize, p: *mut *mut u8);
     pub(crate) fn gs_sys_slab_pages(gfp: Gfp, order: c_uint, node: c_int) -> *mut c_void;
@@ -225,6 +224,7 @@ extern "C" {
     pub(crate) fn gs_sys_shrinker_start() -> c_int;
     pub(crate) fn gs_sys_shrinker_stop();
     pub(crate) fn gs_sys_quiesce();
+    pub(crate) fn gs_sys_unhook();
     pub(crate) fn gs_sys_stop();
 
     pub(crate) fn gs_sys_misuse(

@@ -60,8 +60,8 @@ unsafe extern "C" fn gs_latch_replace(latch: *const Latch, words: *mut [usize; 2
     let (latch, words) = unsafe { (&*latch, &mut *words) };
     // SAFETY: Initialised with the module; and not held by this CPU, which keeps interrupts off
     // and calls nothing while it holds one.
-    let flags = unsafe { sys::gs_sys_lock_irqsave(lock) };
+    let flags = unsafe { sys::gs_sys_lock(lock) };
     *words = latch.replace((*words).into()).into();
     // SAFETY: Locked above, with these flags.
-    unsafe { sys::gs_sys_unlock_irqrestore(lock, flags) };
+    unsafe { sys::gs_sys_unlock(lock, flags) };
 }

@@ -79,6 +79,9 @@ pub(crate) unsafe fn link(p: *mut u8, offset: usize) {
     let heads = &Cpu::get(unsafe { sys::gs_sys_this_cpu() }).heads;
     // SAFETY: By the function's requirement.
     let next: *mut usize = unsafe { p.add(offset) }.cast();
+    // The word has no room for a tag.
+    // SAFETY: The address is only computed.
+    let p: *mut u8 = unsafe { sys::gs_sys_untagged(p.cast()).cast() };
     let mut old = heads.list.load(Relaxed);
     loop {
         // SAFETY: Readers of the object do not look at its head; nobody else writes to it.

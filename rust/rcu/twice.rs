@@ -85,6 +85,12 @@ fn places(p: *mut u8) -> Option<(&'static [Place], usize)> {
     Some((places, first))
 }
 
+/// `p`, by which an object that was linked by its head is known as well.
+fn untagged(p: *mut u8) -> *mut u8 {
+    // SAFETY: The address is only computed.
+    unsafe { sys::gs_sys_untagged(p.cast()).cast() }
+}
+
 /// The tracks of a place.
 fn track(number: usize) -> *mut c_void {
     // SAFETY: There are as many as places.
@@ -118,6 +124,7 @@ pub(crate) fn admit(p: *mut u8) -> bool {
     if !is_on() {
         return true;
     }
+    let p = untagged(p);
     let Some((places, first)) = places(p) else {
         return true;
     };
@@ -155,6 +162,7 @@ pub(crate) fn admit(p: *mut u8) -> bool {
 ///
 /// Context: Any context.
 pub(crate) fn forget(p: *mut u8) {
+    let p = untagged(p);
     if let Some((places, _)) = places(p) {
         for place in places {
             // Pairs with the exchanges in `admit`.
