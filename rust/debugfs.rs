@@ -2,196 +2,167 @@
 
 //! debugfs: `graceslab/caches`, `graceslab/batcher`, and a directory for each cache.
 
-use crate::cache::core::{DYING, LIVE};
-use crate::cache::registry::Key;
+use crate::cache::core::{Core, DYING, LIVE};
 use crate::cache::{barn, capacity, reclaim, registry, stats};
 use crate::percpu::Cpu;
 use crate::rcu::domain::CHANNELS;
 use crate::rcu::{barrier, doorbell, pressure, request, steps, twice};
-use crate::sys;
-use core::cell::UnsafeCell;
-use kernel::debugfs::{Dir, File};
+use crate::sys::{self, File, SeqFile};
+use kernel::ffi::{c_int, c_void};
 use kernel::fmt;
 use kernel::prelude::*;
+use kernel::seq_file::seq_print;
 use kernel::sync::atomic::Relaxed;
-use kernel::uaccess::UserSliceReader;
-
-/// The module's files, removed when dropped.
-#[pin_data(PinnedDrop)]
-pub(crate) struct Files {
-    #[pin]
-    caches: File<()>,
-    #[pin]
-    batcher: File<()>,
-}
-
-#[pinned_drop]
-impl PinnedDrop for Files {
-    fn drop(self: Pin<&mut Self>) {
-        // SAFETY: The module is going, or never came: no cache is created any more.
-        unsafe { *ROOT.0.get() = None };
-    }
-}
-
-struct Root(UnsafeCell<Option<Dir>>);
-
-// SAFETY: Written before the first cache is created and after the last one.
-unsafe impl Sync for Root {}
-
-static ROOT: Root = Root(UnsafeCell::new(None));
-
-/// Creates them.
-pub(crate) fn files() -> Result<Pin<KBox<Files>>> {
-    let root = Dir::new(c"graceslab");
-    let dir = root.clone();
-    let files = KBox::pin_init(
-        try_pin_init!(Files {
-            caches <- dir.read_callback_file(c"caches", (), &caches),
-            batcher <- dir.read_callback_file(c"batcher", (), &batcher),
-        }),
-        GFP_KERNEL,
-    )?;
-    // SAFETY: No cache is created before the module is loaded.
-    unsafe { *ROOT.0.get() = Some(root) };
-    Ok(files)
-}
 
 /// A cache's directory, removed when dropped.
-#[pin_data]
-pub(crate) struct CacheFiles {
-    #[pin]
-    stats: File<Key>,
-    #[pin]
-    aliases: File<Key>,
-    #[pin]
-    children: File<Key>,
-    #[pin]
-    sheaf_capacity: File<Key>,
-    dir: Dir,
-}
+pub(crate) struct CacheFiles(*mut c_void);
 
-/// Creates the directory of the cache with this key, called `name`; without one, the cache
-/// does as well.
-pub(crate) fn cache_files(name: &CStr, key: Key) -> Option<Pin<KBox<CacheFiles>>> {
-    if [c"caches", c"batcher"].contains(&name) {
-        // The module's own files have those names.
-        return None;
+impl CacheFiles {
+    /// Creates that of `core`; without one, the cache does as well.
+    ///
+    /// # Safety
+    ///
+    /// `core` is there until what is returned was dropped.
+    pub(crate) unsafe fn new(core: *mut Core) -> Option<Self> {
+        // SAFETY: By the function's requirement.
+        let name = unsafe { (*core).name_cstr() };
+        if [c"caches", c"batcher"].contains(&name) {
+            // The module's own files have those names.
+            return None;
+        }
+        // SAFETY: Process context; the name is copied, and the core is there as long as the files.
+        Some(Self(unsafe {
+            sys::gs_sys_cache_files_start(name.as_char_ptr(), core.cast())
+        }))
     }
-    // SAFETY: Not written while caches are created.
-    let own = unsafe { &*ROOT.0.get() }.as_ref()?.subdir(name);
-    let dir = own.clone();
-    KBox::pin_init(
-        try_pin_init!(CacheFiles {
-            stats <- dir.read_callback_file(c"stats", key, &cache_stats),
-            aliases <- dir.read_callback_file(c"aliases", key, &cache_aliases),
-            children <- dir.read_callback_file(c"children", key, &cache_children),
-            sheaf_capacity <- dir.read_write_callback_file(
-                c"sheaf_capacity", key, &sheaf_capacity, &set_sheaf_capacity
-            ),
-            dir: own,
-        }),
-        GFP_KERNEL,
-    )
-    .ok()
 }
 
-fn cache_stats(key: &Key, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    registry::with_key(*key, |core| {
-        let s = stats::take(core);
-        for (name, value) in [
-            ("object_size", u64::from(core.geometry.size)),
-            ("stride", s.object_size as u64),
-            ("objects_per_slab", u64::from(core.geometry.objects)),
-            ("pages_per_slab", 1 << core.geometry.order),
-            ("sheaf_capacity", u64::from(core.capacity())),
-            ("slabs", s.slabs),
-            ("objects", s.objects),
-            ("live", s.live),
-            ("cached", s.cached),
-            ("pending", s.queued.wrapping_sub(s.done)),
-            ("queued", s.queued),
-            ("done", s.done),
-            ("frees_bits", s.frees_bits),
-            ("swapped", s.swapped),
-            ("sealed", s.sealed),
-            ("free_rcu_sheaf", s.queued.wrapping_sub(s.queued_bits)),
-            ("free_rcu_sheaf_fail", s.queued_bits),
-        ] {
-            writeln!(f, "{name} {value}")?;
+impl Drop for CacheFiles {
+    fn drop(&mut self) {
+        // SAFETY: Process context; `new` made it.
+        unsafe { sys::gs_sys_cache_files_stop(self.0) };
+    }
+}
+
+/// Writes what a file says. Process context.
+///
+/// # Safety
+///
+/// `m` is the caller's; `core` is null if the file is the module's, or its cache.
+#[no_mangle]
+unsafe extern "C" fn gs_rs_file_show(m: *mut SeqFile, file: File, core: *const Core) {
+    // SAFETY: By the function's requirement.
+    let (m, core) = unsafe { (kernel::seq_file::SeqFile::from_raw(m), core.as_ref()) };
+    seq_print!(m, "{}", Text(file, core));
+}
+
+/// What a file says: of this cache, if it is one of a cache.
+struct Text<'a>(File, Option<&'a Core>);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Text(File::Caches, _) => caches(f),
+            Text(File::Batcher, _) => batcher(f),
+            Text(File::Stats, Some(core)) => cache_stats(core, f),
+            Text(File::Aliases, Some(core)) => cache_aliases(core, f),
+            Text(File::Children, Some(core)) => cache_children(core, f),
+            Text(File::Capacity, Some(core)) => writeln!(f, "{}", core.capacity()),
+            Text(_, None) => Ok(()),
         }
-        for (id, node) in core.nodes().iter().enumerate() {
-            let (slabs, cached) = barn::figures(node);
-            writeln!(f, "node{id}_slabs {slabs}\nnode{id}_cached {cached}")?;
-        }
-        Ok(())
-    })
-    .unwrap_or(Ok(()))
+    }
 }
 
-fn cache_aliases(key: &Key, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    registry::with_key(*key, |core| {
-        let mut result = Ok(());
-        registry::for_each_alias(core, |name| {
-            if result.is_ok() {
-                result = writeln!(f, "{}", core::str::from_utf8(name).unwrap_or("?"));
-            }
-        });
-        result
-    })
-    .unwrap_or(Ok(()))
+/// Sets a cache's capacity to what was written: EINVAL for what is no number, ERANGE for one that
+/// cannot be. Process context.
+///
+/// # Safety
+///
+/// `core` is there, and so are `len` bytes at `text`.
+#[no_mangle]
+unsafe extern "C" fn gs_rs_capacity_write(core: *const Core, text: *const u8, len: usize) -> c_int {
+    // SAFETY: By the function's requirement.
+    let (core, text) = unsafe { (&*core, core::slice::from_raw_parts(text, len)) };
+    set_capacity(core, text).map_or_else(|e| e.to_errno(), |()| 0)
 }
 
-fn cache_children(key: &Key, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    registry::with_key(*key, |core| {
-        writeln!(
-            f,
-            "# {:<18} {:>9} {:>9} {:>7} {:>9} state",
-            "key", "live", "objects", "slabs", "pending"
-        )?;
-        let mut result = Ok(());
-        registry::members(core, |child| {
-            let s = stats::take_one(child);
-            let state = match (child.state(), child.family.is_leaving()) {
-                (LIVE, false) => "live",
-                (LIVE, true) => "leaving",
-                _ => "closed",
-            };
-            result = result.and(writeln!(
-                f,
-                "{:<20} {:>9} {:>9} {:>7} {:>9} {state}",
-                child.family.key(),
-                s.live,
-                s.objects,
-                s.slabs,
-                s.queued.wrapping_sub(s.done),
-            ));
-        });
-        result
-    })
-    .unwrap_or(Ok(()))
-}
-
-fn sheaf_capacity(key: &Key, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    registry::with_key(*key, |core| writeln!(f, "{}", core.capacity())).unwrap_or(Ok(()))
-}
-
-/// EINVAL for what is no number, ERANGE for one that cannot be.
-fn set_sheaf_capacity(key: &Key, from: &mut UserSliceReader) -> Result {
-    // Room for any number that can be; what is longer is none.
-    let mut text = [0; 16];
-    let len = from.len();
-    let text = text.get_mut(..len).ok_or(EINVAL)?;
-    from.read_slice(text)?;
+fn set_capacity(core: &Core, text: &[u8]) -> Result {
     let n = core::str::from_utf8(text).map_err(|_| EINVAL)?.trim();
     let all_digits = !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit());
     if !all_digits {
         return Err(EINVAL);
     }
-    let n = n.parse().map_err(|_| ERANGE)?;
-    registry::with_key(*key, |core| capacity::set(core, n)).unwrap_or(Err(ENOENT))
+    capacity::set(core, n.parse().map_err(|_| ERANGE)?)
 }
 
-fn caches(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn cache_stats(core: &Core, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let s = stats::take(core);
+    for (name, value) in [
+        ("object_size", u64::from(core.geometry.size)),
+        ("stride", s.object_size as u64),
+        ("objects_per_slab", u64::from(core.geometry.objects)),
+        ("pages_per_slab", 1 << core.geometry.order),
+        ("sheaf_capacity", u64::from(core.capacity())),
+        ("slabs", s.slabs),
+        ("objects", s.objects),
+        ("live", s.live),
+        ("cached", s.cached),
+        ("pending", s.queued.wrapping_sub(s.done)),
+        ("queued", s.queued),
+        ("done", s.done),
+        ("frees_bits", s.frees_bits),
+        ("swapped", s.swapped),
+        ("sealed", s.sealed),
+        ("free_rcu_sheaf", s.queued.wrapping_sub(s.queued_bits)),
+        ("free_rcu_sheaf_fail", s.queued_bits),
+    ] {
+        writeln!(f, "{name} {value}")?;
+    }
+    for (id, node) in core.nodes().iter().enumerate() {
+        let (slabs, cached) = barn::figures(node);
+        writeln!(f, "node{id}_slabs {slabs}\nnode{id}_cached {cached}")?;
+    }
+    Ok(())
+}
+
+fn cache_aliases(core: &Core, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut result = Ok(());
+    registry::for_each_alias(core, |name| {
+        if result.is_ok() {
+            result = writeln!(f, "{}", core::str::from_utf8(name).unwrap_or("?"));
+        }
+    });
+    result
+}
+
+fn cache_children(core: &Core, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    writeln!(
+        f,
+        "# {:<18} {:>9} {:>9} {:>7} {:>9} state",
+        "key", "live", "objects", "slabs", "pending"
+    )?;
+    let mut result = Ok(());
+    registry::members(core, |child| {
+        let s = stats::take_one(child);
+        let state = match (child.state(), child.family.is_leaving()) {
+            (LIVE, false) => "live",
+            (LIVE, true) => "leaving",
+            _ => "closed",
+        };
+        result = result.and(writeln!(
+            f,
+            "{:<20} {:>9} {:>9} {:>7} {:>9} {state}",
+            child.family.key(),
+            s.live,
+            s.objects,
+            s.slabs,
+            s.queued.wrapping_sub(s.done),
+        ));
+    });
+    result
+}
+
+fn caches(f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(
         f,
         "# {:<22} {:>9} {:>9} {:>7} {:>7} {:>7} {:>5} {:>9} {:>11} {:>11} state",
@@ -236,7 +207,7 @@ fn caches(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
     result
 }
 
-fn batcher(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn batcher(f: &mut fmt::Formatter<'_>) -> fmt::Result {
     request::all_cpus(request::Ask::Look);
     let (into, out) = barrier::foreign_in_out();
     writeln!(f, "foreign_queued {into}")?;

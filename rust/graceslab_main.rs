@@ -49,9 +49,7 @@ module! {
     license: "GPL",
 }
 
-struct Graceslab {
-    files: Option<Pin<KBox<debugfs::Files>>>,
-}
+struct Graceslab;
 
 impl kernel::Module for Graceslab {
     fn init(_module: &'static ThisModule) -> Result<Self> {
@@ -59,18 +57,15 @@ impl kernel::Module for Graceslab {
         CpuCache::init_bare().inspect_err(|_| free_all())?;
         rcu::request::init();
         own::writer::init();
-        let files = debugfs::files().inspect_err(|_| free_all())?;
         // SAFETY: Once, in process context, after what the callbacks need is there.
         let started = unsafe { sys::gs_sys_start() };
         if started != 0 {
-            drop(files);
             free_all();
             return Err(Error::from_errno(started));
         }
         // SAFETY: What it looks at is there.
         let shrinks = unsafe { sys::gs_sys_shrinker_start() };
         if shrinks != 0 {
-            drop(files);
             // SAFETY: Nothing was armed yet.
             unsafe {
                 sys::gs_sys_unhook();
@@ -81,13 +76,15 @@ impl kernel::Module for Graceslab {
         }
         // SAFETY: Process context; all that parameters are about is there.
         unsafe { sys::gs_sys_params_live(true) };
-        Ok(Self { files: Some(files) })
+        // Whoever opens one has the module, which must not fail any more.
+        // SAFETY: Process context; all that the files are about is there.
+        unsafe { sys::gs_sys_files_start() };
+        Ok(Self)
     }
 }
 
 impl Drop for Graceslab {
     fn drop(&mut self) {
-        self.files = None;
         // SAFETY: Started by `init`; the caches that it looks at are there still.
         unsafe { sys::gs_sys_shrinker_stop() };
         // SAFETY: Process context.
@@ -101,6 +98,8 @@ impl Drop for Graceslab {
         unsafe { sys::gs_sys_unhook() };
         // A cache that nobody destroyed: what is left in it then is in somebody's hands.
         cache::registry::for_each(cache::destroy::prepare_exit);
+        // SAFETY: Process context; every cache's own have gone.
+        unsafe { sys::gs_sys_files_stop() };
         rcu::doorbell::stop();
         // SAFETY: Process context; `stop` keeps anything from being armed again.
         unsafe { sys::gs_sys_quiesce() };

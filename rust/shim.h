@@ -42,6 +42,16 @@ enum gs_param_id {
 	GS_PARAM_EXPEDITE_BATCHES,
 };
 
+/* The files in debugfs: File of rust/sys.rs. */
+enum gs_file_id {
+	GS_FILE_CACHES,
+	GS_FILE_BATCHER,
+	GS_FILE_STATS,
+	GS_FILE_ALIASES,
+	GS_FILE_CHILDREN,
+	GS_FILE_CAPACITY,
+};
+
 void gs_sys_param_changed(void (*changed)(void));
 
 /* Rust entry points, all called in the context their comment names. */
@@ -67,6 +77,11 @@ void gs_rs_family_work(struct gs_core_sys *sys); /* process */
 void gs_rs_family_bell(struct gs_core_sys *sys); /* RCU callback */
 void gs_rs_module_going(const void *mod);        /* process */
 void gs_rs_slab_free(struct rcu_head *head);     /* RCU callback */
+
+/* Process. */
+struct seq_file;
+void gs_rs_file_show(struct seq_file *m, enum gs_file_id id, const void *core);
+int gs_rs_capacity_write(const void *core, const char *text, size_t len);
 
 /* Process, others' locks held. */
 unsigned long gs_rs_reclaimable(void);

@@ -70,6 +70,22 @@ pub(crate) fn param(which: Param) -> u32 {
     unsafe { gs_sys_param(which as u32) }
 }
 
+/// A file in debugfs; `enum gs_file_id` of the shim.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+#[expect(dead_code, reason = "they come from C")]
+pub(crate) enum File {
+    Caches,
+    Batcher,
+    Stats,
+    Aliases,
+    Children,
+    Capacity,
+}
+
+/// What a file's text is written to, as C has it.
+pub(crate) type SeqFile = bindings::seq_file;
+
 /// What a misuse report says; `enum gs_misuse` of the shim.
 #[derive(Clone, Copy)]
 #[repr(u32)]
@@ -220,6 +236,10 @@ extern "C" {
     pub(crate) fn gs_sys_within_module(addr: *const c_void, module: *const c_void) -> bool;
     fn gs_sys_param(which: c_uint) -> c_uint;
     pub(crate) fn gs_sys_params_live(live: bool);
+    pub(crate) fn gs_sys_files_start();
+    pub(crate) fn gs_sys_files_stop();
+    pub(crate) fn gs_sys_cache_files_start(name: *const c_char, core: *mut c_void) -> *mut c_void;
+    pub(crate) fn gs_sys_cache_files_stop(dir: *mut c_void);
     pub(crate) fn gs_sys_start() -> c_int;
     pub(crate) fn gs_sys_shrinker_start() -> c_int;
     pub(crate) fn gs_sys_shrinker_stop();

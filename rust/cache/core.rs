@@ -225,7 +225,7 @@ pub(crate) struct Core {
     /// Somebody destroys it; under the registry mutex.
     pub(crate) claimed: core::cell::Cell<bool>,
     /// Its directory in debugfs: of whoever creates, then of whoever destroys it.
-    pub(crate) files: core::cell::UnsafeCell<Option<Pin<KBox<CacheFiles>>>>,
+    pub(crate) files: core::cell::UnsafeCell<Option<CacheFiles>>,
     /// Its children, or whose child it is.
     pub(crate) family: Family,
     /// Number of the cache, never used twice.

@@ -10,6 +10,7 @@ use super::children::{Family, Member};
 use super::core::{Core, Spec, LIVE, MERGE, ZOMBIE};
 use super::index::{self, Index};
 use super::service;
+use crate::debugfs::CacheFiles;
 use crate::list::List;
 use crate::lock::GlobalMutex;
 use crate::percpu::NoPreempt;
@@ -195,14 +196,15 @@ pub(crate) fn create(spec: Spec) -> Result<*mut Core> {
         unsafe { r.enter(core) };
         true
     });
-    // SAFETY: Nobody else has the cache yet, or it was refused and has no slabs.
+    // SAFETY: Nobody else has the cache yet, or it was refused and has no slabs. Whoever destroys
+    // it has its files go first.
     unsafe {
         if !entered {
             Core::put_handle(core);
             return Err(EEXIST);
         }
         (*core).fit_fast();
-        *(*core).files.get() = crate::debugfs::cache_files((*core).name_cstr(), key(&*core));
+        *(*core).files.get() = CacheFiles::new(core);
     }
     Ok(core)
 }
@@ -337,35 +339,6 @@ pub(crate) fn with_live<R>(addr: *const Core, f: impl FnOnce(&Core) -> R) -> Opt
     });
     if core.is_null() {
         unknown(addr);
-        return None;
-    }
-    // SAFETY: The reference taken above keeps the core.
-    let ret = f(unsafe { &*core });
-    // SAFETY: As above.
-    unsafe { Core::put(core) };
-    Some(ret)
-}
-
-/// What a file in debugfs knows of its cache, which may go before it.
-#[derive(Clone, Copy)]
-pub(crate) struct Key {
-    addr: usize,
-    id: u64,
-}
-
-fn key(core: &Core) -> Key {
-    Key {
-        addr: &raw const *core as usize,
-        id: core.id,
-    }
-}
-
-/// Calls `f` with the cache of `key`, if it is there.
-///
-/// Context: Process context, may sleep.
-pub(crate) fn with_key<R>(key: Key, f: impl FnOnce(&Core) -> R) -> Option<R> {
-    let core = with(|r| r.at(key.addr as *const Core, |c| c.id == key.id && c.get()));
-    if core.is_null() {
         return None;
     }
     // SAFETY: The reference taken above keeps the core.
