@@ -17,7 +17,8 @@ use graceslab::{
     flags,
     Args,
     Cache,
-    Leaked, //
+    Leaked,
+    StaticGuard, //
 };
 use kernel::{
     prelude::*,
@@ -25,7 +26,8 @@ use kernel::{
         atomic::{
             Atomic,
             Full,
-            Relaxed, //
+            Relaxed,
+            Release, //
         },
         rcu, //
     },
@@ -47,6 +49,31 @@ graceslab::static_cache! {
     static PROBES: Cache<Probe<5>> = c"gs_rust_static_drop";
     static BUSY: Cache<Probe<1>> = c"gs_rust_static_busy";
     static SLOW: Cache<Slow> = c"gs_rust_static_slow";
+    static HEIRS: Cache<Heir> = c"gs_rust_static_heirs";
+}
+
+/// Its drop makes the cache anew as soon as that can be done, if it is the one for that.
+struct Heir(bool);
+
+/// The guard of the cache that was made anew.
+static GUARD: Atomic<*mut StaticGuard<Heir>> = Atomic::new(core::ptr::null_mut());
+
+impl Drop for Heir {
+    fn drop(&mut self) {
+        if !self.0 {
+            return;
+        }
+        wait_until(|| {
+            let Ok(guard) = HEIRS.init() else {
+                return false;
+            };
+            let Ok(guard) = KBox::new(guard, GFP_KERNEL) else {
+                return true;
+            };
+            GUARD.store(KBox::into_raw(guard), Release);
+            true
+        });
+    }
 }
 
 /// Its drop takes its time in the thread that is [`INSIDE_PID`], and sees to it that it does once.
@@ -231,6 +258,26 @@ mod tests {
         assert!(entered && taken);
         assert_eq!(again, Some(EEXIST));
         assert!(Cache::<u64>::new(c"gs_rust_static_slow", Args::new()).is_ok());
+        Ok(())
+    }
+
+    /// Made anew while its last guard destroys what there was: that is the other guard's.
+    #[test]
+    fn gs_rust_static_anew() -> Result {
+        let guard = HEIRS.init()?;
+        HEIRS.alloc(Heir(true), GFP_KERNEL)?.free_rcu();
+        assert_eq!(guard.destroy(), Ok(()));
+        let raw = GUARD.xchg(core::ptr::null_mut(), Full);
+        assert!(!raw.is_null());
+        // SAFETY: From `into_raw()`, and taken once.
+        let guard = KBox::into_inner(unsafe { KBox::from_raw(raw) });
+        assert!(HEIRS.is_init());
+        let heir = HEIRS.alloc(Heir(false), GFP_KERNEL);
+        assert!(heir.is_ok());
+        assert_eq!(HEIRS.stats().live, 1);
+        // By its report, it is the cache of that object that this one destroys.
+        assert_eq!(guard.destroy(), Err(Leaked));
+        drop(heir);
         Ok(())
     }
 

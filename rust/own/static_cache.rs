@@ -432,8 +432,11 @@ impl<T> StaticGuard<T> {
     /// # Errors
     ///
     /// [`Leaked`] if objects are still in use: the cache is gone, but they stay valid.
-    pub fn destroy(mut self) -> CoreResult<(), Leaked> {
-        self.take().map_or(Ok(()), Cache::destroy)
+    pub fn destroy(self) -> CoreResult<(), Leaked> {
+        // Not dropped as well: by then, what is there may be another guard's.
+        ManuallyDrop::new(self)
+            .take()
+            .map_or(Ok(()), Cache::destroy)
     }
 }
 
