@@ -459,7 +459,8 @@ fn make(root: &Core, key: u64) -> *mut Core {
         root.join_family();
         registry::enter_child(root, child);
         (*child).fit_fast();
-        // The destructor's module may be going: it has been to the root, or comes to the child.
+        // After the child was entered: the destructor's module may be going, and whoever forgets
+        // the root's comes to the child later, or this sees that it was forgotten.
         (*child).inherit_dtor(root);
         if sys::gs_sys_child_set(Core::sys(root.here()), key, child.cast()) != 0 {
             (*child).family.owner.store(CLOSED, Relaxed);

@@ -521,14 +521,29 @@ impl Core {
         self.dtor.load(Relaxed)
     }
 
-    /// Takes the destructor over from the cache that this one is a child of, before it has objects.
+    /// Takes the destructor over from the cache that this one is a child of: in the registry, but
+    /// before it has objects.
+    ///
+    /// The root's may be forgotten meanwhile, by one who then looks for caches that have the same.
     pub(super) fn inherit_dtor(&self, root: &Core) {
-        self.dtor.store(root.dtor_addr(), Release);
+        loop {
+            let dtor = root.dtor_addr();
+            self.dtor.store(dtor, Release);
+            // The store, then the look: pairs with the barrier in `orphan`. Either this sees that
+            // the root has lost it, or who took it from the root finds it here.
+            full_barrier();
+            if root.dtor_addr() == dtor {
+                return;
+            }
+        }
     }
 
-    /// Forgets the destructor: its code is about to go.
+    /// Forgets the destructor: its code is about to go. The caller looks at the cache's children
+    /// after this.
     pub(crate) fn orphan(&self) {
         self.dtor.store(ORPHAN, Release);
+        // Pairs with the barrier in `inherit_dtor`.
+        full_barrier();
     }
 
     /// Whether objects are checked or destroyed one by one, so that sheaves are never swapped.

@@ -451,6 +451,8 @@ extern "C" fn gs_rs_module_going(module: *const kernel::ffi::c_void) {
             }
         });
     }
+    // A root before its children, which are younger: one that is not entered yet when this ends
+    // finds what its root has now.
     for_each(|core| {
         if goes(core) {
             core.orphan();
