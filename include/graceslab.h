@@ -206,7 +206,7 @@ void gs_cache_free_bulk(struct gs_cache *c, size_t nr, void **p);
 void gs_cache_free_rcu(struct gs_cache *c, void *obj);
 
 /* private: without the checks of the functions that they are called after. */
-void *__gs_cache_alloc(struct gs_cache *c, gfp_t gfp) __must_check;
+void *__gs_cache_alloc(struct gs_cache *c, gfp_t gfp) __malloc __must_check;
 void __gs_cache_free(struct gs_cache *c, void *obj);
 void __gs_cache_free_rcu(struct gs_cache *c, void *obj);
 
@@ -214,8 +214,8 @@ void __gs_cache_free_rcu(struct gs_cache *c, void *obj);
  * The checks are made by the caller, whose compiler knows some of the answers:
  * a gfp is a constant most of the time, and a pointer was often looked at.
  */
-static __always_inline void *gs_cache_alloc_checked(struct gs_cache *c,
-						    gfp_t gfp)
+static __always_inline __malloc __must_check void *
+gs_cache_alloc_checked(struct gs_cache *c, gfp_t gfp)
 {
 	if (__builtin_constant_p(gfp) && !(gfp & __GFP_ZERO) && likely(c))
 		return __gs_cache_alloc(c, gfp);
