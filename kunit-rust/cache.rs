@@ -282,6 +282,13 @@ mod tests {
         assert_eq!(error_of::<[u8; 1 << 32]>(name, plain), Some(EINVAL));
         assert_eq!(error_of::<[u8; (1 << 32) + 8]>(name, plain), Some(EINVAL));
         assert_eq!(error_of::<u64>(name, flags(1 << 20)), Some(EINVAL));
+        // Flags that C has and safe code has not: type-safe memory, shared caches.
+        assert_eq!(error_of::<u64>(name, flags(1 << 1)), Some(EINVAL));
+        assert_eq!(error_of::<u64>(name, flags(1 << 3)), Some(EINVAL));
+        assert_eq!(
+            error_of::<u64>(name, flags(flags::CONSISTENCY | 1 << 1)),
+            Some(EINVAL)
+        );
         assert_eq!(error_of::<u64>(name, capacity(1021)), Some(EINVAL));
         assert_eq!(error_of::<u64>(c"", plain), Some(EINVAL));
         let long = c"gs_rust_a_name_that_is_by_far_too_long_for_any_cache_to_have_it_x";
@@ -290,6 +297,7 @@ mod tests {
         for args in [
             align(64),
             flags(flags::HWCACHE_ALIGN | flags::ACCOUNT),
+            flags(FLAGS[2]),
             capacity(1020),
         ] {
             assert_eq!(error_of::<u64>(name, args), None);

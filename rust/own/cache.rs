@@ -119,6 +119,10 @@ pub mod flags {
     pub const CONSISTENCY: usize = 1 << 6;
     /// Who allocated and freed each object is named in reports.
     pub const STORE_USER: usize = 1 << 7;
+
+    /// All of them. C has more, which are not for safe code.
+    pub(super) const ALL: usize =
+        HWCACHE_ALIGN | ACCOUNT | RED_ZONE | POISON | CONSISTENCY | STORE_USER;
 }
 
 /// A destroyed cache had objects that are still in use: they stay valid, and are reported.
@@ -251,7 +255,7 @@ impl<T> Cache<T> {
     /// - `EEXIST` if a cache of that name exists;
     /// - `EINVAL` for a name that is empty or of 64 bytes or more, a `T` of more than 64 KiB, an
     ///   alignment that is no power of two or, be it `T`'s own, of more than a page, a sheaf of
-    ///   more than 1020 objects, or an unknown flag;
+    ///   more than 1020 objects, or a flag that is none of [`flags`];
     /// - `ENOMEM`.
     ///
     /// # Examples
@@ -271,7 +275,7 @@ impl<T> Cache<T> {
     #[inline]
     pub fn new(name: &CStr, args: Args) -> Result<Self> {
         let own = align_of::<T>() as u32;
-        if args.align != 0 && !args.align.is_power_of_two() {
+        if args.align != 0 && !args.align.is_power_of_two() || args.flags & !flags::ALL != 0 {
             return Err(EINVAL);
         }
         let size = c_uint::try_from(size_of::<T>()).map_err(|_| EINVAL)?;
