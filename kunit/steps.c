@@ -3,6 +3,7 @@
  * What serves others' pointers when a CPU's page of them is full: each step is
  * forced by having the ones before it fail, and has to be the one that served.
  */
+#include <linux/irqflags.h>
 #include <linux/limits.h>
 #include <linux/preempt.h>
 #include <linux/slab.h>
@@ -153,6 +154,68 @@ static void gs_steps_atomic(struct kunit *test)
 	gs_barrier();
 }
 
+/* What serves where nobody may sleep, though @step might if memory is asked for. */
+static unsigned int gs_steps_without_sleep(unsigned int step, bool asked)
+{
+	switch (step) {
+	case GS_STEP_PAGE:
+		return asked ? step : GS_STEP_RESERVE;
+	case GS_STEP_WRAPPER:
+		return asked ? step : GS_STEP_REFUSED;
+	case GS_STEP_WAITED:
+		return GS_STEP_REFUSED;
+	}
+	return step;
+}
+
+/*
+ * A gfp that allows sleeping, where nobody may: it is one that does not, and
+ * nothing is asked for where allocators sleep on their locks.
+ */
+static void gs_steps_forbidden(struct kunit *test)
+{
+	const struct gs_steps_param *param = test->param_value;
+	unsigned int step = gs_steps_without_sleep(param->step, !GS_LOCKS_SLEEP);
+	int due = step == GS_STEP_REFUSED ? -ENOMEM : 0;
+	struct gs_steps_count before;
+	unsigned long flags;
+	bool irqs;
+
+	gs_steps_begin(test);
+	/* With preemption off, nobody knows in a kernel that does not count it. */
+	for (irqs = !IS_ENABLED(CONFIG_PREEMPT_COUNT);; irqs = true) {
+		void *p = kmalloc(100, GFP_KERNEL);
+		void *v = vmalloc(100);
+		int ret, vret;
+
+		KUNIT_ASSERT_NOT_NULL(test, p);
+		KUNIT_ASSERT_NOT_NULL(test, v);
+		gs_steps_take(&before);
+		gs_steps_fail(param->fail);
+		if (irqs)
+			local_irq_save(flags);
+		else
+			preempt_disable();
+		ret = gs_try_kvfree_rcu(p, GFP_KERNEL);
+		vret = gs_try_kvfree_rcu(v, GFP_KERNEL);
+		if (irqs)
+			local_irq_restore(flags);
+		else
+			preempt_enable();
+		gs_steps_end(NULL);
+		gs_steps_only(test, &before, step, 2);
+		KUNIT_EXPECT_EQ(test, ret, due);
+		KUNIT_EXPECT_EQ(test, vret, due);
+		if (ret)
+			kfree(p);
+		if (vret)
+			vfree(v);
+		gs_barrier();
+		if (irqs)
+			break;
+	}
+}
+
 /* A gfp that allows sleeping is not refused: the caller waits. */
 static void gs_steps_blocking(struct kunit *test)
 {
@@ -271,6 +334,7 @@ static void gs_steps_defer(struct kunit *test)
 static struct kunit_case gs_steps_cases[] = {
 	KUNIT_CASE_PARAM(gs_steps_sleeping, gs_steps_gen_params),
 	KUNIT_CASE_PARAM(gs_steps_atomic, gs_steps_gen_params),
+	KUNIT_CASE_PARAM(gs_steps_forbidden, gs_steps_gen_params),
 	KUNIT_CASE(gs_steps_blocking),
 	KUNIT_CASE_PARAM(gs_steps_own, gs_flags_gen_params),
 	KUNIT_CASE(gs_steps_reserve_returns),

@@ -304,16 +304,17 @@ GS_SHIM void gs_sys_preempt_enable(void)
 
 /*
  * On PREEMPT_RT, and where lockdep looks for it, allocators are not for raw
- * locks. We have preemption off @ours times: what is more than that is the
- * caller's.
+ * locks, nor for those who have interrupts off. We have preemption off @ours
+ * times: what is more than that is the caller's.
  */
 bool gs_sys_may_allocate(unsigned int ours);
 bool gs_sys_may_allocate(unsigned int ours)
 {
 	if (IS_ENABLED(CONFIG_PREEMPT_RT) ||
 	    IS_ENABLED(CONFIG_PROVE_RAW_LOCK_NESTING))
-		return (preempt_count() & ~SOFTIRQ_MASK) ==
-		       ours * PREEMPT_DISABLE_OFFSET;
+		return !irqs_disabled() &&
+		       (preempt_count() & ~SOFTIRQ_MASK) ==
+			       ours * PREEMPT_DISABLE_OFFSET;
 	return true;
 }
 
@@ -425,14 +426,15 @@ gfp_t gs_sys_gfp_try(void)
 
 /*
  * What memory for others' pointers may be asked for with, on behalf of @gfp;
- * 0 where none may.
+ * 0 where none may. A caller that says it may sleep, and may not, is one that
+ * says so.
  */
 gfp_t gs_sys_gfp_pointers(gfp_t gfp);
 gfp_t gs_sys_gfp_pointers(gfp_t gfp)
 {
 	if (!gs_sys_gfp_spins(gfp))
 		return 0;
-	if (gfpflags_allow_blocking(gfp))
+	if (gfpflags_allow_blocking(gfp) && gs_sys_may_sleep())
 		return (gfp & GFP_KERNEL) | __GFP_NORETRY | __GFP_NOMEMALLOC |
 		       __GFP_NOWARN;
 	return gs_sys_may_allocate(0) ? GFP_NOWAIT | __GFP_NOWARN : 0;
