@@ -162,7 +162,8 @@ impl From<Leaked> for Error {
 /// A cache that is forgotten, by [`core::mem::forget`] or in a `static`, goes on without its
 /// handle: its name stays taken and its pages allocated. When the module that holds the code of
 /// `T`'s `Drop` goes, the objects that wait for it are dropped first. A module that has a box
-/// then has the code as well, and drops the object by that.
+/// then has the code as well, and drops the object by that; for what is freed while the first
+/// one goes, see [`CBox::free_rcu`].
 ///
 /// # In a `Drop` of its own
 ///

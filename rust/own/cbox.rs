@@ -221,7 +221,9 @@ impl<T: Send + 'static> CBox<T> {
     /// borrow anything.
     ///
     /// The code of that `Drop` is the module's that made the cache, or if that has gone, the
-    /// caller's: whichever has it, it does not go before the object was dropped.
+    /// caller's: whichever has it, it does not go before the object was dropped. Only where
+    /// another module calls this while the one that made the cache goes, the object may be leaked:
+    /// it is not dropped then, and its memory is not used again.
     ///
     /// Readers of an object that was a `CBox` all the time are a matter of `unsafe` code. Where
     /// they are not, see [`RcuBox`](super::rcubox::RcuBox).
