@@ -466,8 +466,9 @@ void gs_kvfree_rcu_defer(const void *p);
 /**
  * gs_kvfree_rcu_head() - free an object that has a head, after a grace period
  * @p: the object, of any allocator that gs_kvfree_rcu() takes; NULL is fine
- * @field: its head, a struct gs_rcu_head or a struct rcu_head, in the first
- *	4096 bytes
+ * @field: its head, a struct gs_rcu_head or a struct rcu_head, at a multiple of
+ *	8 in the first 4096 bytes, which one in a __packed struct can miss; else
+ *	it does not compile
  *
  * The head is used where there is no memory, and is free for other uses until
  * this call.
