@@ -6,6 +6,7 @@
 #include <linux/atomic.h>
 #include <linux/err.h>
 #include <linux/kthread.h>
+#include <linux/ktime.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 
@@ -197,6 +198,55 @@ static void gs_children_cancelled(struct kunit *test)
 	gs_child(test, root, 2);
 	KUNIT_EXPECT_PTR_EQ(test, root, gs_cache_child(root, 1));
 	gs_child(test, root, 1);
+	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, root), 0);
+}
+
+/* Asks in a hurry, for as long as the worker may take to come. */
+static struct gs_cache *gs_child_soon(struct gs_cache *root, u64 key)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(50);
+	struct gs_cache *child;
+
+	while ((child = gs_cache_child(root, key)) == root &&
+	       time_before(jiffies, end))
+		cond_resched();
+	return child;
+}
+
+/*
+ * An owner goes while its child is asked for, made, or there, and its key is
+ * used again at once: the child of the next owner stays.
+ */
+static void gs_children_reused(struct kunit *test)
+{
+	enum { NR = 45 };
+	struct gs_cache *root, **children;
+	int i;
+
+	children = gs_test_array(test, NR, sizeof(*children));
+	root = gs_children_root(test);
+	for (i = 0; i < NR; i++) {
+		/* The worker comes in microseconds, or at a tick. */
+		u64 wait = i & 1 ? i % 25 * NSEC_PER_MSEC :
+				   NSEC_PER_USEC << i % 16;
+		u64 end = ktime_get_ns() + wait;
+
+		gs_cache_child(root, i);
+		while (ktime_get_ns() < end)
+			cond_resched();
+		gs_cache_child_gone(root, i);
+		children[i] = gs_child_soon(root, i);
+		gs_cache_free(root, gs_child_alloc(test, children[i]));
+	}
+	/* For the worker to mark what it has made for nobody. */
+	fsleep(50 * USEC_PER_MSEC);
+	for (i = 0; i < NR; i++) {
+		struct gs_cache *child = gs_child(test, root, i);
+
+		if (children[i] != root)
+			KUNIT_EXPECT_PTR_EQ(test, child, children[i]);
+		gs_cache_free(root, gs_child_alloc(test, child));
+	}
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, root), 0);
 }
 
@@ -439,6 +489,7 @@ static struct kunit_case gs_children_cases[] = {
 	KUNIT_CASE_PARAM(gs_children_own, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_children_gone, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_children_cancelled, gs_flags_gen_params),
+	KUNIT_CASE_PARAM(gs_children_reused, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_children_reader, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_children_dtors, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_children_leak, gs_flags_gen_params),

@@ -10,10 +10,12 @@
 //! and a directory in debugfs.
 //!
 //! ```text
-//!   asked for ──worker──► made, in the table ──owner has gone──► off the table
-//!     (the root serves)                                            │ a grace period
-//!                                                                  ▼
-//!           retired ◄──last object freed── closed: frees go by the bits, nothing is allocated
+//!   asked for ──worker──► in the table ──slot given up──► given ──owner has gone──┐
+//!     (the root serves)        │                                                  ▼
+//!                              └───────owner has gone meanwhile────────► off the table
+//!                                                                                 │ a grace period
+//!                                                                                 ▼
+//!      retired ◄──last object freed── closed: frees go by the bits, nothing is allocated
 //! ```
 //!
 //! # Who may do what
@@ -61,14 +63,16 @@ const MAKING: u64 = 3;
 /// It does, but its owner has gone.
 const CANCELLED: u64 = 4;
 
-/// [`Family::owner`]: there.
-const HERE: u32 = 0;
+/// [`Family::owner`]: the child is being made, and nobody is given it yet.
+const COMING: u32 = 0;
+/// There.
+const HERE: u32 = 1;
 /// Gone; the worker is to take the child off the table.
-const GONE: u32 = 1;
+const GONE: u32 = 2;
 /// Off the table since [`Family::left`].
-const LEAVING: u32 = 2;
+const LEAVING: u32 = 3;
 /// Closed.
-const CLOSED: u32 = 3;
+const CLOSED: u32 = 4;
 
 /// The bits of [`Wanted::state`] that say which; the others count its changes.
 const STATE: u64 = 7;
@@ -164,7 +168,7 @@ impl Family {
         Self {
             root,
             key,
-            owner: Atomic::new(HERE),
+            owner: Atomic::new(COMING),
             left: UnsafeCell::new(Cookie::none()),
             member: Member {
                 link: Link::new(),
@@ -192,9 +196,14 @@ impl Family {
         self.key
     }
 
+    /// Whether a child is given to those who ask for it.
+    fn is_here(&self) -> bool {
+        self.owner.load(Relaxed) == HERE
+    }
+
     /// Whether a child's owner has gone.
     pub(crate) fn is_leaving(&self) -> bool {
-        self.owner.load(Relaxed) != HERE
+        self.owner.load(Relaxed) > HERE
     }
 
     /// Takes a child's reference from it, or null: nobody can reach the child any more.
@@ -239,7 +248,7 @@ pub(crate) fn child(parent: &Core, key: u64) -> *mut Core {
     let reader = NoPreempt::new();
     let found = root.find_child(key, &reader);
     // SAFETY: With preemption off, a child that was on the table is there.
-    if !found.is_null() && unsafe { !(*found).family.is_leaving() } {
+    if !found.is_null() && unsafe { (*found).family.is_here() } {
         return found;
     }
     want(root, key, &reader);
@@ -281,8 +290,17 @@ pub(crate) fn gone(parent: &Core, key: u64) {
 
 /// Marks a child for the worker; false if it is.
 fn leave(child: &Core) -> bool {
-    // Pairs with itself.
-    child.family.owner.cmpxchg(HERE, GONE, Full).is_ok()
+    let owner = &child.family.owner;
+    // In the order in which they come, so that none is missed. Pairs with itself and with `arrive`.
+    owner.cmpxchg(COMING, GONE, Full).is_ok() || owner.cmpxchg(HERE, GONE, Full).is_ok()
+}
+
+/// The slot of a child in the table was given up before its owner has gone: from here on the child
+/// is given to those who ask, unless the owner has gone since.
+fn arrive(child: &Core) {
+    // Pairs with `leave`: if that was first, this fails. The key's next owner asks after `gone`,
+    // which has cancelled the slot, and then this is not reached, or has marked the child.
+    let _ = child.family.owner.cmpxchg(COMING, HERE, Full);
 }
 
 /// Has the worker of `root` come. Any context.
@@ -412,14 +430,19 @@ fn work(root: &Core) {
         let (seen, state) = slot.look();
         if state == WANTED && slot.change(seen, MAKING) {
             let made = make(root, slot.key.load(Relaxed));
+            // SAFETY: Only this worker closes it.
+            let made = unsafe { made.as_ref() };
             let (seen, state) = slot.look();
-            if state == CANCELLED || !slot.change(seen, EMPTY) {
+            if state != CANCELLED && slot.change(seen, EMPTY) {
+                if let Some(child) = made {
+                    arrive(child);
+                }
+            } else {
                 // Its owner has gone meanwhile, and came too early to find it on the table.
                 slot.change(slot.look().0, EMPTY);
-                if !made.is_null() {
+                if let Some(child) = made {
                     let reader = NoPreempt::new();
-                    // SAFETY: Only this worker closes it.
-                    unsafe { leave(&*made) };
+                    leave(child);
                     summon(root, &reader);
                 }
             }
@@ -432,7 +455,8 @@ fn work(root: &Core) {
     }
 }
 
-/// Makes the child for `key`, unless there is one; null if there is none then either.
+/// Makes the child for `key`, unless there is one; null if there is none then either. One that is
+/// there is given, or its owner has gone: it was made for a slot that this worker is through with.
 fn make(root: &Core, key: u64) -> *mut Core {
     let there = root.find_child(key, &NoPreempt::new());
     // The root has a reference of the caller's, so that there is one to be had.
