@@ -47,7 +47,7 @@ use crate::word::{full_barrier, Word};
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
 use core::ptr::null_mut;
-use kernel::sync::atomic::{Acquire, Atomic, Full, Relaxed};
+use kernel::sync::atomic::{Acquire, Atomic, Full, Relaxed, Release};
 
 /// Keys that a root can be asked for at a time.
 const SLOTS: usize = 4;
@@ -108,7 +108,9 @@ impl Wanted {
     fn cancel(&self, key: u64) {
         loop {
             let (seen, state) = self.look();
-            if self.key.load(Relaxed) != key {
+            // Pairs with the release in `want`: if the slot is another key's by now, what was made
+            // for this one is found on the table.
+            if self.key.load(Acquire) != key {
                 return;
             }
             let to = match state {
@@ -264,7 +266,8 @@ fn want(root: &Core, key: u64, reader: &NoPreempt) {
     for slot in wanted {
         let (seen, state) = slot.look();
         if state == EMPTY && slot.change(seen, FILLING) {
-            slot.key.store(key, Relaxed);
+            // Pairs with the acquire in `cancel`.
+            slot.key.store(key, Release);
             slot.change(slot.look().0, WANTED);
             return summon(root, reader);
         }
