@@ -37,7 +37,7 @@ use super::core::{
 };
 use super::free;
 use super::slab::{Extra, Slab};
-use crate::percpu;
+use crate::percpu::{self, NoPreempt};
 use crate::sys::{self, Gfp, Misuse};
 use kernel::prelude::*;
 pub(crate) use known::Known;
@@ -146,12 +146,15 @@ pub(crate) fn settle(slab: &Slab, i: usize) {
 #[inline(never)]
 pub(crate) fn on_alloc(core: &Core, obj: *mut u8, gfp: Gfp) -> bool {
     if core.has(DEBUG_FLAGS | KMEMLEAK) {
+        // As in `claim`: what is in use already is somebody else's.
+        let reader = NoPreempt::new();
         let Some((slab, i)) = free::find(core, obj) else {
             return false;
         };
         if core.has(CONSISTENCY) && !state::on_alloc(core, slab, i) {
             return false;
         }
+        drop(reader);
         redzone::check(core, obj);
         poison::check(core, obj);
         tracks::set(core, obj, Track::Alloc, gfp);
@@ -165,21 +168,36 @@ pub(crate) fn on_alloc(core: &Core, obj: *mut u8, gfp: Gfp) -> bool {
     true
 }
 
+/// Takes `obj` from its user, if it is one of `core` and in use: from then on it is the caller's,
+/// and keeps its slab. Reports it as `twice`, or as what else it is, if not.
+fn claim<'a>(
+    core: &Core,
+    obj: *mut u8,
+    take: impl FnOnce(&Core, &Slab, usize) -> bool,
+    twice: Misuse,
+) -> Option<(&'a Slab, usize)> {
+    // What is freed twice is not the caller's, and its slab may go at any moment: until the report
+    // is over it is there because this is an RCU reader.
+    let _reader = NoPreempt::new();
+    let (slab, i) = free::find(core, obj)?;
+    if core.has(CONSISTENCY) && !take(core, slab, i) {
+        return None;
+    }
+    if kasan::is_freed(core, obj) {
+        core.misuse(twice, obj, None);
+        describe(slab, i);
+        return None;
+    }
+    Some((slab, i))
+}
+
 /// Before `obj` is freed; false if it must not be.
 #[cold]
 #[inline(never)]
 pub(crate) fn on_free(core: &Core, obj: *mut u8) -> bool {
-    let Some((slab, i)) = free::find(core, obj) else {
+    let Some((slab, i)) = claim(core, obj, state::on_free, Misuse::DoubleFree) else {
         return false;
     };
-    if core.has(CONSISTENCY) && !state::on_free(core, slab, i) {
-        return false;
-    }
-    if kasan::is_freed(core, obj) {
-        core.misuse(Misuse::DoubleFree, obj, None);
-        describe(slab, i);
-        return false;
-    }
     redzone::check(core, obj);
     tracks::set(core, obj, Track::Free, gfp_here());
     wipe(core, slab, i);
@@ -190,15 +208,7 @@ pub(crate) fn on_free(core: &Core, obj: *mut u8) -> bool {
 #[cold]
 #[inline(never)]
 pub(crate) fn on_free_rcu(core: &Core, obj: *mut u8) -> bool {
-    let Some((slab, i)) = free::find(core, obj) else {
-        return false;
-    };
-    if core.has(CONSISTENCY) && !state::on_free_rcu(core, slab, i) {
-        return false;
-    }
-    if kasan::is_freed(core, obj) {
-        core.misuse(Misuse::DoubleFreeRcu, obj, None);
-        describe(slab, i);
+    if claim(core, obj, state::on_free_rcu, Misuse::DoubleFreeRcu).is_none() {
         return false;
     }
     redzone::check(core, obj);

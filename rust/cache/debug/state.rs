@@ -13,6 +13,7 @@ use super::describe;
 use crate::sys::{self, Misuse};
 
 /// Moves object `i` from one state to another; false, with a report, if it was in another one.
+/// The object is the caller's, or preemption is off.
 fn change(core: &Core, slab: &Slab, i: usize, from: i8, to: i8, report: impl FnOnce(i8)) -> bool {
     let Err(was) = slab.change(i, from, to) else {
         return true;
