@@ -171,14 +171,19 @@ pub(crate) fn for_each_alias(core: &Core, f: impl FnMut(&[u8])) {
     with(|_| unsafe { (*core.aliases.get()).for_each(f) });
 }
 
+/// What came of entering a cache under its name.
+enum Entered {
+    /// It is on the registry.
+    Now,
+    /// A live cache has that name.
+    NameTaken,
+    /// One that is going has it still.
+    NotYet,
+}
+
 /// Makes a cache and enters it under its name, or enters the name for one that can be shared;
 /// EEXIST if a live one has that name.
 pub(crate) fn create(spec: Spec) -> Result<*mut Core> {
-    // A cache of that name is on its way out: its directory goes first.
-    while with(|r| r.leaving(aliases::text(&spec.name))) {
-        // SAFETY: Process context.
-        unsafe { sys::gs_sys_sleep_tick() };
-    }
     if spec.flags & MERGE != 0 {
         let core = share(&spec)?;
         if !core.is_null() {
@@ -186,22 +191,30 @@ pub(crate) fn create(spec: Spec) -> Result<*mut Core> {
         }
     }
     let core = Core::new(spec, Family::new(null_mut(), 0))?;
-    let entered = with(|r| {
-        // SAFETY: `core` was just made.
-        let name = unsafe { (*core).name() };
-        if r.taken(name) {
-            return false;
+    // SAFETY: `core` was just made, and nobody else has it before it is entered.
+    let try_enter = |r: &mut Registry| unsafe {
+        if r.leaving((*core).name()) {
+            return Entered::NotYet;
         }
-        // SAFETY: As above; nobody else has it yet.
-        unsafe { r.enter(core) };
-        true
-    });
-    // SAFETY: Nobody else has the cache yet, or it was refused and has no slabs. Whoever destroys
-    // it has its files go first.
+        if r.taken((*core).name()) {
+            return Entered::NameTaken;
+        }
+        r.enter(core);
+        Entered::Now
+    };
+    // SAFETY: Process context. Nobody else has the cache yet, or it was refused and has no slabs.
+    // Whoever destroys it has its files go first.
     unsafe {
-        if !entered {
-            Core::put_handle(core);
-            return Err(EEXIST);
+        loop {
+            match with(try_enter) {
+                Entered::Now => break,
+                Entered::NameTaken => {
+                    Core::put_handle(core);
+                    return Err(EEXIST);
+                }
+                // A cache of that name is on its way out: its directory goes first.
+                Entered::NotYet => sys::gs_sys_sleep_tick(),
+            }
         }
         (*core).fit_fast();
         *(*core).files.get() = CacheFiles::new(core);
