@@ -92,6 +92,8 @@ pub(crate) unsafe fn abandon(core: *mut Core) -> usize {
                 slab = next;
             }
         }
+        // Those of a cache that was never destroyed.
+        (*(*core).aliases.get()).clear();
         // Its root may be gone already.
         (*core).family.take_root();
         Core::free_now(core);
