@@ -36,6 +36,8 @@ pub(crate) struct Inner {
     partial: Partial,
     /// Every slab of the node.
     pub(crate) all: All,
+    /// Objects of those.
+    objects: usize,
     full: *mut Batch,
     nr_full: u32,
     empty: *mut Batch,
@@ -66,6 +68,7 @@ impl Node {
                 inner: RawLock::new(Inner {
                     partial: List::new(),
                     all: List::new(),
+                    objects: 0,
                     full: null_mut(),
                     nr_full: 0,
                     empty: null_mut(),
@@ -124,7 +127,7 @@ impl Node {
     pub(crate) unsafe fn add(&self, inner: &mut Inner, slab: *mut Slab) {
         // SAFETY: By the function's requirements; its token is the list's from here on.
         unsafe {
-            inner.all.push_back(slab);
+            inner.enter(slab);
             inner.partial.push_front(slab);
         }
     }
@@ -140,7 +143,7 @@ impl Node {
                     return;
                 }
                 if !(*slab).all.is_linked() {
-                    inner.all.push_back(slab);
+                    inner.enter(slab);
                 }
                 inner.partial.push_back(slab);
             }
@@ -257,6 +260,7 @@ impl Node {
                                 inner.partial.remove(slab);
                             }
                             inner.all.remove(slab);
+                            inner.objects -= s.objects();
                             (*slab).incoming_next = out;
                             out = slab;
                         } else if mine {
@@ -441,6 +445,19 @@ impl Node {
 }
 
 impl Inner {
+    /// Enters a slab of the node.
+    ///
+    /// # Safety
+    ///
+    /// `slab` is alive, and on no list of all slabs.
+    unsafe fn enter(&mut self, slab: *mut Slab) {
+        // SAFETY: By the function's requirement.
+        unsafe {
+            self.all.push_back(slab);
+            self.objects += (*slab).objects();
+        }
+    }
+
     fn take_all_empty(&mut self) -> *mut Batch {
         self.nr_empty = 0;
         core::mem::replace(&mut self.empty, null_mut())
@@ -598,6 +615,29 @@ pub(crate) fn figures(node: &Node) -> (usize, u64) {
     // As in `leak::for_each_slab`.
     node.splice(&mut inner);
     (inner.all.len(), inner.in_full)
+}
+
+/// Slabs of `core`, their objects, and how many of those are free, as far as nobody is just taking
+/// or freeing one. Slabs that are all in use, most of them where there are many, are not visited
+/// under the lock.
+///
+/// Context: Process context.
+pub(crate) fn count(core: &Core) -> (usize, usize, usize) {
+    core.nodes().iter().fold((0, 0, 0), |sum, node| {
+        let (section, _) = Section::open_task();
+        let mut inner = node.lock(&section);
+        // As in `leak::for_each_slab`; what has free objects is on the other list then.
+        node.splice(&mut inner);
+        let (mut free, mut slab) = (0, inner.partial.front());
+        while !slab.is_null() {
+            // SAFETY: A slab on the list is alive.
+            unsafe {
+                free += bits::count((*slab).free());
+                slab = inner.partial.next(slab);
+            }
+        }
+        (sum.0 + inner.all.len(), sum.1 + inner.objects, sum.2 + free)
+    })
 }
 
 /// Gives the objects in the barns of `core` back to their slabs, and the sheaves' memory back.

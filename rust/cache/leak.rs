@@ -2,6 +2,7 @@
 
 //! What a destroyed cache's users still have.
 
+use super::barn;
 use super::bits;
 use super::core::Core;
 use super::debug;
@@ -14,7 +15,7 @@ use crate::trace;
 const NAMED: usize = 16;
 
 /// Calls `f` with every slab of `core`, its node locked.
-pub(crate) fn for_each_slab(core: &Core, mut f: impl FnMut(&Slab)) {
+fn for_each_slab(core: &Core, mut f: impl FnMut(&Slab)) {
     for node in core.nodes() {
         let (section, _) = Section::open_task();
         let mut inner = node.lock(&section);
@@ -33,9 +34,7 @@ pub(crate) fn for_each_slab(core: &Core, mut f: impl FnMut(&Slab)) {
 
 /// Slabs that `core` has.
 pub(crate) fn slabs(core: &Core) -> usize {
-    let mut n = 0;
-    for_each_slab(core, |_| n += 1);
-    n
+    core.nodes().iter().map(|node| barn::figures(node).0).sum()
 }
 
 /// Reports the objects that are not free: a line each for the first ones, with whoever allocated

@@ -2,9 +2,8 @@
 
 //! A cache's counters, taken together.
 
-use super::bits;
+use super::barn;
 use super::core::Core;
-use super::leak;
 use super::registry;
 use crate::percpu::{Cpu, Section};
 use crate::rcu::request::{self, Ask};
@@ -93,13 +92,9 @@ pub(crate) fn take_one(core: &Core) -> Stats {
         s.sealed += share.queue.seals.get();
     }
     (s.queued, s.done) = core.in_out();
-    let mut free = 0;
-    leak::for_each_slab(core, |slab| {
-        s.slabs += 1;
-        s.objects += slab.objects() as u64;
-        free += bits::count(slab.free()) as u64;
-    });
-    let elsewhere = free + s.cached + s.queued.wrapping_sub(s.done);
+    let (slabs, objects, free) = barn::count(core);
+    (s.slabs, s.objects) = (slabs as u64, objects as u64);
+    let elsewhere = free as u64 + s.cached + s.queued.wrapping_sub(s.done);
     s.live = s.objects.saturating_sub(elsewhere);
     s
 }
