@@ -264,6 +264,7 @@ mod tests {
     /// Made anew while its last guard destroys what there was: that is the other guard's.
     #[test]
     fn gs_rust_static_anew() -> Result {
+        let before = zombies();
         let guard = HEIRS.init()?;
         HEIRS.alloc(Heir(true), GFP_KERNEL)?.free_rcu();
         assert_eq!(guard.destroy(), Ok(()));
@@ -278,6 +279,7 @@ mod tests {
         // By its report, it is the cache of that object that this one destroys.
         assert_eq!(guard.destroy(), Err(Leaked));
         drop(heir);
+        assert!(wait_until(|| zombies() == before));
         Ok(())
     }
 
