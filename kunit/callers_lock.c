@@ -134,13 +134,13 @@ static void gs_callers_lock(struct kunit *test)
 
 	hrtimer_setup(&l->timer, gs_callers_tick, CLOCK_MONOTONIC, mode);
 	KUNIT_ASSERT_EQ(test, 0,
-			kunit_add_action_or_reset(test, gs_callers_tick_end,
-						  l));
+			kunit_add_action_or_reset(test, gs_callers_tick_end, l));
 	hrtimer_start(&l->timer, us_to_ktime(GS_CALLERS_US), mode);
 	thread = gs_thread_run(test, gs_other_cpu(cpu), gs_callers_holder, l);
 
 	end = ktime_get_ns() + (u64)GS_WAIT_MS * NSEC_PER_MSEC;
-	while (!READ_ONCE(l->stuck) && READ_ONCE(l->waited) < GS_CALLERS_TICKS &&
+	while (!READ_ONCE(l->stuck) &&
+	       READ_ONCE(l->waited) < GS_CALLERS_TICKS &&
 	       ktime_get_ns() < end) {
 		gs_callers_use(l, GFP_KERNEL);
 		cond_resched();
