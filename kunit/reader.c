@@ -202,6 +202,9 @@ static void gs_reader_every_cpu(struct kunit *test)
 		thread[i++] = gs_thread_run(test, cpu, gs_race_reader, race);
 	}
 	msleep(GS_READER_MS);
+	/* Until enough has happened, however slow the machine is. */
+	gs_wait_until(atomic_read(&race->reads) > 100 &&
+		      atomic_read(&race->swaps) > 100);
 	while (i--)
 		gs_thread_stop(test, thread[i]);
 	gs_race_end(test, race);

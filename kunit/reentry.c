@@ -49,10 +49,11 @@ static void gs_reentry_counted(struct kunit *test)
 {
 	unsigned long end = jiffies + msecs_to_jiffies(GS_WAIT_MS);
 	/*
-	 * Where each stack is kept, or KASAN told, an operation is hardly ever
-	 * in its section.
+	 * Where each stack is kept, or KASAN or lockdep told, an operation is
+	 * hardly ever in its section.
 	 */
 	const bool slow = IS_ENABLED(CONFIG_KASAN) ||
+			  IS_ENABLED(CONFIG_PROVE_LOCKING) ||
 			  gs_param_flags(test) & GS_STORE_USER;
 	const u64 hits = slow ? 3 : 50;
 	unsigned int i, n, wrong = 0;
