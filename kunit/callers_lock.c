@@ -96,15 +96,20 @@ static void gs_callers_holder(void *data)
 	unsigned long flags = 0;
 
 	while (!kthread_should_stop()) {
-		if (l->way->bh)
-			raw_spin_lock_bh(&l->lock);
-		else
+		if (l->way->bh) {
+			/* With PREEMPT_RT raw_spin_lock_bh() is not enough. */
+			local_bh_disable();
+			raw_spin_lock(&l->lock);
+		} else {
 			raw_spin_lock_irqsave(&l->lock, flags);
+		}
 		gs_callers_use(l, GS_GFP_ATOMIC);
-		if (l->way->bh)
-			raw_spin_unlock_bh(&l->lock);
-		else
+		if (l->way->bh) {
+			raw_spin_unlock(&l->lock);
+			local_bh_enable();
+		} else {
 			raw_spin_unlock_irqrestore(&l->lock, flags);
+		}
 		cond_resched();
 		/* Not so soon that nobody else ever finds it free. */
 		while (READ_ONCE(l->waits))

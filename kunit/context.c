@@ -339,6 +339,7 @@ static void gs_context_visitor(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, visitor);
 	gs_pin_self(test);
 	c = gs_test_cache(test, "gs_context", GS_RING_SIZE, NULL, param->flags);
+	gs_test_warm(test, c);
 	visitor->ring = gs_ring_start(test, c, 2);
 	visitor->period_us = 1000;
 	visitor->steps = 3 * GS_RING;

@@ -92,6 +92,11 @@ struct gs_node {
 struct gs_node *gs_test_list(struct kunit *test, struct gs_cache *c,
 			     unsigned int nr, void *priv);
 void gs_list_free(struct gs_cache *c, struct gs_node *list);
+/*
+ * Where allocators sleep on their locks, interrupts get no slab: @c has a few
+ * free objects after this.
+ */
+void gs_test_warm(struct kunit *test, struct gs_cache *c);
 void gs_list_free_rcu(struct gs_cache *c, struct gs_node *list);
 
 /* An array of objects, each filled with its index as the key. */

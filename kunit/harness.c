@@ -130,6 +130,12 @@ void gs_list_free(struct gs_cache *c, struct gs_node *list)
 	}
 }
 
+void gs_test_warm(struct kunit *test, struct gs_cache *c)
+{
+	if (GS_LOCKS_SLEEP)
+		gs_list_free(c, gs_test_list(test, c, 500, NULL));
+}
+
 void gs_list_free_rcu(struct gs_cache *c, struct gs_node *list)
 {
 	while (list) {

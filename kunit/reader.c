@@ -82,6 +82,7 @@ static struct gs_race *gs_race_start(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, race);
 	race->c = gs_test_cache(test, "gs_reader", GS_READER_SIZE, param->args,
 				param->flags);
+	gs_test_warm(test, race->c);
 	return race;
 }
 
