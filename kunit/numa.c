@@ -101,6 +101,8 @@ static void gs_numa_home(struct kunit *test)
 	far = gs_two_nodes(test, c, ends, nr, &kept);
 
 	reader = gs_reader_hold(test, NULL, NULL);
+	/* Who holds a reader is on the first CPU. */
+	gs_be_on(test, ends.there);
 	gs_list_free_rcu(c, far);
 	KUNIT_EXPECT_EQ(test, gs_test_pending(test, c), nr);
 	gs_reader_release(test, reader);
