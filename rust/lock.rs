@@ -19,7 +19,8 @@
 //!
 //! Interrupts are off while a lock is held, although the section would keep them from that lock.
 //! They may wait for a lock of somebody else's, which another CPU holds with interrupts, or
-//! bottom halves, off while it waits for ours.
+//! bottom halves, off while it waits for ours. Only where no such CPU waits they stay on: see
+//! [`RawLock::lock_own`].
 
 use crate::percpu::Section;
 use crate::sys;
@@ -106,6 +107,16 @@ impl<T> RawLock<T> {
         }
     }
 
+    /// [`Self::lock_if`], with interrupts as they are: for a lock of this CPU, or of one that is
+    /// offline, for which other CPUs wait in process context only and where they may sleep. Who
+    /// may sleep holds no lock that interrupts take.
+    pub(crate) fn lock_own<'a>(&'a self, _in: &'a Section, spin: bool) -> Option<OwnGuard<'a, T>> {
+        let mut flags = 0;
+        // SAFETY: The lock is initialised, and the section keeps this CPU from holding it.
+        unsafe { sys::gs_sys_lock_own(self.raw.get(), spin, &mut flags) }
+            .then_some(OwnGuard { lock: self, flags })
+    }
+
     /// [`Self::lock`] where `spin`, else [`Self::try_lock`].
     pub(crate) fn lock_if<'a>(
         &'a self,
@@ -146,6 +157,35 @@ impl<T> Drop for RawGuard<'_, T> {
     fn drop(&mut self) {
         // SAFETY: The guard's existence says that the lock is held, with these flags.
         unsafe { sys::gs_sys_unlock(self.lock.raw.get(), self.flags) }
+    }
+}
+
+/// Holds a [`RawLock`] by [`RawLock::lock_own`].
+pub(crate) struct OwnGuard<'a, T> {
+    lock: &'a RawLock<T>,
+    flags: kernel::ffi::c_ulong,
+}
+
+impl<T> Deref for OwnGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: The lock is held.
+        unsafe { &*self.lock.data.get() }
+    }
+}
+
+impl<T> DerefMut for OwnGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: The lock is held.
+        unsafe { &mut *self.lock.data.get() }
+    }
+}
+
+impl<T> Drop for OwnGuard<'_, T> {
+    fn drop(&mut self) {
+        // SAFETY: The guard's existence says that the lock is held, with these flags.
+        unsafe { sys::gs_sys_unlock_own(self.lock.raw.get(), self.flags) }
     }
 }
 

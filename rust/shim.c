@@ -520,6 +520,37 @@ GS_SHIM void gs_sys_unlock(raw_spinlock_t *lock, unsigned long flags)
 	raw_spin_unlock_irqrestore(lock, flags);
 }
 
+/*
+ * This CPU's own lock, for which others wait only where they could sleep, so
+ * that they hold nothing which interrupts wait for: those stay on. Lockdep knows
+ * neither of that nor of sections.
+ */
+GS_SHIM bool gs_sys_lock_own(raw_spinlock_t *lock, bool spin,
+			     unsigned long *flags);
+GS_SHIM bool gs_sys_lock_own(raw_spinlock_t *lock, bool spin,
+			     unsigned long *flags)
+{
+	if (IS_ENABLED(CONFIG_PROVE_LOCKING))
+		local_irq_save(*flags);
+	if (spin) {
+		raw_spin_lock(lock);
+		return true;
+	}
+	if (raw_spin_trylock(lock))
+		return true;
+	if (IS_ENABLED(CONFIG_PROVE_LOCKING))
+		local_irq_restore(*flags);
+	return false;
+}
+
+GS_SHIM void gs_sys_unlock_own(raw_spinlock_t *lock, unsigned long flags);
+GS_SHIM void gs_sys_unlock_own(raw_spinlock_t *lock, unsigned long flags)
+{
+	raw_spin_unlock(lock);
+	if (IS_ENABLED(CONFIG_PROVE_LOCKING))
+		local_irq_restore(flags);
+}
+
 /* The registry of caches: process context only. */
 static DEFINE_MUTEX(gs_registry_mutex);
 /* Whoever acts for CPUs that are offline. */

@@ -173,6 +173,8 @@ extern "C" {
     pub(crate) fn gs_sys_lock(lock: *mut RawSpinLock) -> c_ulong;
     pub(crate) fn gs_sys_trylock(lock: *mut RawSpinLock, flags: *mut c_ulong) -> bool;
     pub(crate) fn gs_sys_unlock(lock: *mut RawSpinLock, flags: c_ulong);
+    pub(crate) fn gs_sys_lock_own(lock: *mut RawSpinLock, spin: bool, flags: *mut c_ulong) -> bool;
+    pub(crate) fn gs_sys_unlock_own(lock: *mut RawSpinLock, flags: c_ulong);
     pub(crate) fn gs_sys_mutex_lock_global(which: c_uint);
     pub(crate) fn gs_sys_mutex_unlock_global(which: c_uint);
     pub(crate) fn gs_sys_mutex_lock(m: *mut bindings::mutex);

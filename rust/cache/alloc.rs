@@ -282,7 +282,8 @@ unsafe fn swap_ripe(core: &Core, section: &Section, share: *mut CpuCache, spin: 
     // SAFETY: The queue is this CPU's and its lock is held; sheaves are the section's.
     unsafe {
         let batch = {
-            let Some(mut sealed) = cpu.sealed.lock_if(section, spin) else {
+            // As in `Queue::seal`.
+            let Some(mut sealed) = cpu.sealed.lock_own(section, spin) else {
                 return null_mut();
             };
             Queue::pop_ripe(&raw mut (*share).queue, &mut sealed)

@@ -191,7 +191,8 @@ impl Queue {
             if (*batch).len() == 0 {
                 return 0;
             }
-            let Some(mut sealed) = cpu.sealed.lock_if(section, spin) else {
+            // Other CPUs wait for it where they may sleep.
+            let Some(mut sealed) = cpu.sealed.lock_own(section, spin) else {
                 return 0;
             };
             // Taken after the last object went in, on the CPU that all of them were added on.
