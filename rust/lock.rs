@@ -114,7 +114,7 @@ impl<T> RawLock<T> {
         let mut flags = 0;
         // SAFETY: The lock is initialised, and the section keeps this CPU from holding it.
         unsafe { sys::gs_sys_lock_own(self.raw.get(), spin, &mut flags) }
-            .then_some(OwnGuard { lock: self, flags })
+            .then(|| OwnGuard { lock: self, flags })
     }
 
     /// [`Self::lock`] where `spin`, else [`Self::try_lock`].
