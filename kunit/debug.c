@@ -84,6 +84,9 @@ void gs_fault_begin(struct gs_fault *fault, const char *name, const char *what,
 
 void gs_fault_end(struct kunit *test, struct gs_fault *fault)
 {
+	/* A worker that found it may be in the middle of its report. */
+	gs_wait_until(gs_log_count(&fault->log, "cut here ]") ==
+		      gs_log_count(&fault->log, "end trace"));
 	GS_EXPECT_SPLAT_END();
 	/* Let whoever prints all this keep up. */
 	msleep(20);
