@@ -91,13 +91,8 @@ static void gs_together_one_wait(struct kunit *test)
 	}
 	kunit_info(test, "%d caches were destroyed in %u grace periods\n",
 		   GS_TOGETHER_NR, later);
-	/*
-	 * One after the other would take one each, at least. With lockdep some go
-	 * by while the threads, all on one CPU, do what they have to.
-	 */
-	KUNIT_EXPECT_LT(test, later,
-			IS_ENABLED(CONFIG_PROVE_LOCKING) ? GS_TOGETHER_NR :
-							   GS_TOGETHER_NR / 2);
+	/* One after the other would take one each. */
+	KUNIT_EXPECT_LT(test, later, GS_TOGETHER_NR / 2);
 	KUNIT_EXPECT_EQ(test, atomic_read(&gs_together_dead),
 			GS_TOGETHER_NR / 2 * 10);
 }
