@@ -74,7 +74,7 @@ struct gs_rcu_head {
  * struct gs_cache_args - what a cache may be told about its objects
  * @align: alignment in bytes, a power of two; 0 for the natural one
  * @sheaf_capacity: objects per sheaf, up to 1020; 0 for the default of the
- *	object size, 1 is 2
+ *	object size, which grows with use; 1 is 2
  * @ctor: called once per object, when its slab is populated
  * @rcu_dtor: called on each object given to gs_cache_free_rcu(), after the
  *	grace period and before the object is used again, in process context
@@ -324,7 +324,8 @@ unsigned int gs_cache_shrink(struct gs_cache *c);
  * @capacity: objects per sheaf, 2 to 1020
  *
  * The cache may be in use. Sheaves of another capacity stay valid where they
- * are, and are freed as they are met. The file sheaf_capacity of the cache in
+ * are, and are freed as they are met. From here on the capacity does not grow by
+ * itself. The file sheaf_capacity of the cache in
  * debugfs does the same.
  *
  * Context: Process context, may sleep. Not with the CPU hotplug lock held.

@@ -14,6 +14,7 @@ pub(crate) mod debug;
 pub(crate) mod destroy;
 pub(crate) mod dtor;
 pub(crate) mod free;
+pub(crate) mod growth;
 pub(crate) mod home;
 pub(crate) mod index;
 pub(crate) mod leak;

@@ -92,6 +92,7 @@ fn create(name: *const c_char, size: c_uint, args: RawArgs, flags: c_ulong) -> R
     registry::create(Spec {
         flags,
         capacity,
+        grows: args.sheaf_capacity == 0,
         geometry,
         ctor: args.ctor,
         dtor: args.rcu_dtor,

@@ -145,7 +145,7 @@ impl Aliases {
 /// What was tuned since is nobody's wish.
 pub(crate) fn alike(core: &Core, spec: &super::core::Spec) -> bool {
     core.flags() & !FAMILY == spec.flags
-        && core.first_capacity == spec.capacity
+        && core.growth.is_like(spec.capacity, spec.grows)
         && core.geometry.stride == spec.geometry.stride
         && core.geometry.order == spec.geometry.order
         && core.geometry.objects == spec.geometry.objects

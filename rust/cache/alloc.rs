@@ -250,6 +250,9 @@ fn look(
         }
         let node = core.local_node();
         if let Some(found) = look_node(node, section, share, spin, have_sheaf) {
+            if matches!(found, Look::Found(_)) {
+                core.strained();
+            }
             return found;
         }
         for other in core.nodes() {

@@ -5,6 +5,7 @@
 
 use super::bits::{self, Claim};
 use super::core::Core;
+use super::growth;
 use super::home;
 use super::order::Order;
 use super::slab::Slab;
@@ -15,9 +16,6 @@ use crate::rcu::queue::{self, Batch};
 use crate::sys;
 use core::mem::offset_of;
 use core::ptr::null_mut;
-
-/// Most full sheaves a barn keeps, and most empty ones.
-const MAX_SHEAVES: u32 = 10;
 
 /// Slabs that are looked at in one hold of the node lock.
 const VISITS: usize = 128;
@@ -321,15 +319,15 @@ impl Node {
     }
 
     /// Whether the barn seems to take another full sheaf; a look without the lock.
-    pub(crate) fn may_want_full(&self) -> bool {
+    fn may_want_full(&self, core: &Core) -> bool {
         // SAFETY: A volatile read of a number.
-        unsafe { (&raw const (*self.inner.peek()).nr_full).read_volatile() < MAX_SHEAVES }
+        unsafe { (&raw const (*self.inner.peek()).nr_full).read_volatile() < core.growth.barn() }
     }
 
     /// Whether the barn seems to take another empty sheaf; a look without the lock.
     pub(crate) fn may_want_empty(&self) -> bool {
         // SAFETY: A volatile read of a number.
-        unsafe { (&raw const (*self.inner.peek()).nr_empty).read_volatile() < MAX_SHEAVES }
+        unsafe { (&raw const (*self.inner.peek()).nr_empty).read_volatile() < growth::BARN }
     }
 
     /// Whether the barn seems to have an empty sheaf; a look without the lock.
@@ -339,8 +337,8 @@ impl Node {
     }
 
     /// Whether the barn takes another full sheaf.
-    pub(crate) fn wants_full(&self, inner: &Inner) -> bool {
-        inner.nr_full < MAX_SHEAVES
+    pub(crate) fn wants_full(&self, core: &Core, inner: &Inner) -> bool {
+        inner.nr_full < core.growth.barn()
     }
 
     /// Puts a sheaf with objects in the barn.
@@ -364,7 +362,7 @@ impl Node {
     ///
     /// `sheaf` must be the caller's to give, empty, and not the null batch.
     pub(crate) unsafe fn put_empty(&self, inner: &mut Inner, sheaf: *mut Batch) -> bool {
-        if inner.nr_empty >= MAX_SHEAVES {
+        if inner.nr_empty >= growth::BARN {
             return false;
         }
         // SAFETY: By the function's requirement.
@@ -387,7 +385,7 @@ impl Node {
     /// Takes an empty sheaf that the barn has over its limit, or null: full ones may come from
     /// CPUs of other nodes, which are given none in exchange.
     pub(crate) fn take_surplus(&self, core: &Core, inner: &mut Inner) -> *mut Batch {
-        if core.spans_nodes() && inner.nr_empty > MAX_SHEAVES {
+        if core.spans_nodes() && inner.nr_empty > growth::BARN {
             return self.take_empty(inner);
         }
         null_mut()
@@ -506,7 +504,7 @@ pub(crate) unsafe fn put_objects(core: &Core, sheaf: *mut Batch, spin: bool) {
 ///
 /// `sheaf` is the caller's to give; its objects are free.
 unsafe fn offer_full(core: &Core, node: &Node, sheaf: &mut *mut Batch, spin: bool) -> bool {
-    if !core.is_live() || !node.may_want_full() {
+    if !core.is_live() || !node.may_want_full(core) {
         return false;
     }
     let Some(section) = Section::open() else {
@@ -517,7 +515,7 @@ unsafe fn offer_full(core: &Core, node: &Node, sheaf: &mut *mut Batch, spin: boo
     };
     // Looked at again under the section: a cache that is being destroyed waits for those that saw
     // it live before it empties its barns.
-    if !core.is_live_in(&section) || !node.wants_full(&inner) {
+    if !core.is_live_in(&section) || !node.wants_full(core, &inner) {
         return false;
     }
     // SAFETY: By the function's requirement.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How many objects a sheaf has room for, which may change while the cache is in use.
+//! How many objects a sheaf has room for, which may change while the cache is in use: on request,
+//! or by itself ([`super::growth`]).
 //!
 //! Each sheaf knows its own capacity, so that one of another capacity than its cache's, a *stale*
 //! one, is as good as any. It only must not go round for ever: it is *retired* where it is met
@@ -21,7 +22,6 @@ use super::service;
 use crate::rcu::queue::{null_batch, Batch};
 use crate::rcu::request::{self, Ask};
 use kernel::prelude::*;
-use kernel::sync::atomic::Relaxed;
 
 /// Smallest sheaf.
 pub(crate) const MIN: u32 = 2;
@@ -40,11 +40,10 @@ pub(crate) fn set(core: &Core, n: u32) -> Result {
 }
 
 fn set_one(core: &Core, n: u32) {
-    if core.capacity() == n {
+    // Ordered by the request, as each CPU serves it under a lock that is taken here after this.
+    if core.growth.fix(n) == n {
         return;
     }
-    // Ordered by the request, as each CPU serves it under a lock that is taken here after this.
-    core.capacity.store(n, Relaxed);
     request::all_cpus(Ask::Detach(core));
     service::flush_detached(core);
     barn::flush(core);
@@ -53,7 +52,7 @@ fn set_one(core: &Core, n: u32) {
 impl Core {
     /// Objects per sheaf, of sheaves that are made now.
     pub(crate) fn capacity(&self) -> u32 {
-        self.capacity.load(Relaxed)
+        self.growth.capacity()
     }
 
     /// Whether `sheaf`, which may be the null batch, is not of the cache's capacity.

@@ -466,9 +466,11 @@ fn make(root: &Core, key: u64) -> *mut Core {
     if !there.is_null() || !root.get() {
         return there;
     }
+    let (capacity, grows) = root.growth.again();
     let spec = Spec {
         flags: root.flags() | FAMILY,
-        capacity: root.capacity(),
+        capacity,
+        grows,
         geometry: root.geometry,
         ctor: root.ctor,
         dtor: None,

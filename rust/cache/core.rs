@@ -19,6 +19,7 @@ use super::aliases::Aliases;
 use super::barn::Node;
 use super::children::Family;
 use super::dtor::Running;
+use super::growth::Growth;
 use super::slab::{Geometry, Slab};
 use crate::debugfs::CacheFiles;
 use crate::list::{Link, Stack};
@@ -175,10 +176,8 @@ pub(crate) struct Core {
     flags: Atomic<usize>,
     /// The state of its life; written under the registry mutex.
     state: Atomic<u32>,
-    /// Objects per sheaf, of sheaves that are made from now on; see [`super::capacity`].
-    pub(super) capacity: Atomic<u32>,
-    /// The same as it was when the cache was created.
-    pub(crate) first_capacity: u32,
+    /// How many objects sheaves have room for.
+    pub(super) growth: Growth,
     /// Sizes.
     pub(crate) geometry: Geometry,
     /// Called once per object when its slab is populated.
@@ -257,7 +256,10 @@ pub(crate) fn retire_left() {
 /// What a cache is made of.
 pub(crate) struct Spec {
     pub(crate) flags: usize,
+    /// Objects per sheaf, at first.
     pub(crate) capacity: u32,
+    /// Whether that may change by itself.
+    pub(crate) grows: bool,
     pub(crate) geometry: Geometry,
     pub(crate) ctor: Option<Hook>,
     pub(crate) dtor: Option<Hook>,
@@ -294,8 +296,7 @@ impl Core {
                 pcpu: pcpu.cast(),
                 flags: Atomic::new(spec.flags),
                 state: Atomic::new(LIVE),
-                capacity: Atomic::new(spec.capacity),
-                first_capacity: spec.capacity,
+                growth: Growth::new(spec.capacity, spec.grows, spec.geometry.stride as usize),
                 geometry: spec.geometry,
                 ctor: spec.ctor,
                 dtor: Atomic::new(spec.dtor.map_or(0, |f| f as usize)),

@@ -127,11 +127,12 @@ pub(super) fn slow(core: &Core, mut section: Section, obj: *mut u8) {
             if home::keep_local(core, (*s).spare) != 0 {
                 continue;
             }
+            core.strained();
             let node = core.local_node();
             let Some(mut inner) = node.lock_if(&section, spin) else {
                 break;
             };
-            let wanted = missing || node.wants_full(&inner);
+            let wanted = missing || node.wants_full(core, &inner);
             if wanted {
                 let empty = node.take_empty(&mut inner);
                 if !empty.is_null() {
@@ -387,7 +388,10 @@ fn rcu_slow(core: &Core, mut section: Section, obj: *mut u8) {
             if (*s).queue.open == null_batch() {
                 if (*s).spare != null_batch() && (*(*s).spare).len() == 0 {
                     core::mem::swap(&mut (*s).queue.open, &mut (*s).spare);
-                } else if core.local_node().may_have_empty() {
+                } else {
+                    core.strained();
+                }
+                if (*s).queue.open == null_batch() && core.local_node().may_have_empty() {
                     if let Some(mut inner) = core.local_node().lock_if(&section, spin) {
                         let empty = core.local_node().take_empty(&mut inner);
                         if !empty.is_null() {

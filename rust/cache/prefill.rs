@@ -213,7 +213,7 @@ unsafe fn keep(core: &Core, sheaf: *mut Batch) -> bool {
         if (*sheaf).len() == 0 {
             return node.put_empty(&mut inner, sheaf);
         }
-        let wanted = node.wants_full(&inner);
+        let wanted = node.wants_full(core, &inner);
         if wanted {
             node.put_full(&mut inner, sheaf);
             let surplus = node.take_surplus(core, &mut inner);

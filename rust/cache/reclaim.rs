@@ -72,6 +72,7 @@ fn has_ripe(core: &Core) -> bool {
 }
 
 fn from(core: &Core) -> usize {
+    core.growth.reset();
     if has_ripe(core) {
         barrier::drain(core);
     }

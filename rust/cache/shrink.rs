@@ -23,6 +23,7 @@ pub(crate) fn shrink(core: &Core) -> usize {
 
 /// The same of one cache of a family.
 pub(super) fn shrink_one(core: &Core) -> usize {
+    core.growth.reset();
     request::users(core, Ask::Detach(core));
     barrier::drain(core);
     service::flush_detached(core);

@@ -75,7 +75,8 @@ extern "C" {
 pub struct Args {
     /// Alignment in bytes beyond the type's own: a power of two, or 0.
     pub align: u32,
-    /// Objects per sheaf, at most 1020; 0 for the default of the object's size.
+    /// Objects per sheaf, at most 1020; 0 for the default of the object's size, which grows with
+    /// use.
     pub sheaf_capacity: u32,
     /// Any of [`flags`].
     pub flags: usize,
