@@ -69,6 +69,8 @@ unsigned long gs_bench_free_pages(void);
 
 /* Number of the grace period that would end now. */
 unsigned long gs_bench_grace_periods(void);
+/* Something else for each grace period that runs, 0 where none does. */
+unsigned long gs_bench_period_now(void);
 
 /* The lines taken so far, for main.c. */
 extern char *gs_bench_lines;

@@ -300,7 +300,8 @@ void gs_sheaf_return(struct gs_cache *c, gfp_t gfp, struct gs_sheaf *s);
  * Every object given to gs_cache_free_rcu() before the call has been destroyed
  * and can be allocated again when this returns. Later frees do not extend the
  * wait, other caches' frees have no part in it, and there is no grace period
- * where nothing is pending.
+ * where nothing is pending. That which is waited for is expedited, at most once
+ * in expedite_ms.
  *
  * Context: Process context, may sleep. Not with the CPU hotplug lock held, nor
  * from a destructor of the same cache (which gets a warning).

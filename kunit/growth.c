@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Sheaves of a cache that nobody chose a capacity for grow with its use. How
- * large they are is seen from the batches: a batch is a sheaf.
+ * large they are is seen from allocations: one that finds no object comes back
+ * with a sheaf's full of others.
  */
 #include <linux/delay.h>
 
@@ -11,27 +12,48 @@
 /* What sheaves of such objects have room for, at first and at most. */
 #define GS_GROWTH_FIRST	60
 #define GS_GROWTH_MOST	508
-#define GS_GROWTH_NR	(40 * GS_GROWTH_FIRST)
+/* More than are cached, and those that come with the next one. */
+#define GS_GROWTH_LOOK	(6 * GS_GROWTH_MOST)
 
-/* Allocates @nr objects and defers their frees; the batches that took. */
-static u64 gs_growth_batches(struct kunit *test, struct gs_cache *c,
-			     unsigned int nr)
+/* The largest of the sheaves that @nr allocations come by. */
+static u64 gs_growth_sheaf(struct kunit *test, struct gs_cache *c,
+			   unsigned int nr)
 {
-	u64 sealed = gs_test_stats(test, c).sealed;
+	struct gs_node *list = NULL;
+	u64 cached, largest = 0;
+	bool used_up = false;
 
-	gs_list_free_rcu(c, gs_test_list(test, c, nr, NULL));
-	gs_cache_barrier(c);
-	return gs_test_stats(test, c).sealed - sealed;
+	while (nr--) {
+		struct gs_node *node = gs_cache_alloc(c, GFP_KERNEL);
+
+		if (!node)
+			break;
+		node->next = list;
+		list = node;
+		cached = gs_test_stats(test, c).cached;
+		if (used_up)
+			largest = max(largest, cached + 1);
+		used_up |= !cached;
+	}
+	KUNIT_EXPECT_TRUE(test, used_up);
+	gs_list_free(c, list);
+	return largest;
 }
 
-/*
- * Uses the cache until its batches are less than half as many as at first; where
- * that takes time, ticks seal some that are not full.
- */
+static void gs_growth_burst(struct kunit *test, struct gs_cache *c)
+{
+	enum { NR = 160 * GS_GROWTH_FIRST };
+
+	gs_list_free_rcu(c, gs_test_list(test, c, NR, NULL));
+	gs_cache_barrier(c);
+}
+
 static bool gs_growth_grow(struct kunit *test, struct gs_cache *c)
 {
-	return gs_wait_until(gs_growth_batches(test, c, GS_GROWTH_NR) <
-			     GS_GROWTH_NR / GS_GROWTH_FIRST / 2);
+	return gs_wait_until(({
+		gs_growth_burst(test, c);
+		gs_growth_sheaf(test, c, GS_GROWTH_LOOK) > 2 * GS_GROWTH_FIRST;
+	}));
 }
 
 static struct gs_cache *gs_growth_cache(struct kunit *test,
@@ -84,12 +106,11 @@ static void gs_growth_seldom(struct kunit *test)
 	struct gs_cache *c = gs_growth_cache(test, NULL);
 	int i;
 
-	for (i = 0; i < 5; i++) {
-		KUNIT_EXPECT_GE(test,
-				gs_growth_batches(test, c,
-						  SHEAVES * GS_GROWTH_FIRST),
-				SHEAVES);
-		msleep(250);
+	for (i = 0; i < 3; i++) {
+		KUNIT_EXPECT_EQ(test, GS_GROWTH_FIRST,
+				gs_growth_sheaf(test, c,
+						SHEAVES * GS_GROWTH_FIRST));
+		msleep(60);
 	}
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
 }
@@ -101,21 +122,24 @@ static void gs_growth_chosen(struct kunit *test)
 	struct gs_cache *c = gs_growth_cache(test, &args);
 	int i;
 
-	for (i = 0; i < 10; i++)
-		KUNIT_EXPECT_GE(test, gs_growth_batches(test, c, GS_GROWTH_NR),
-				GS_GROWTH_NR / GS_GROWTH_FIRST);
+	for (i = 0; i < 5; i++)
+		gs_growth_burst(test, c);
+	KUNIT_EXPECT_EQ(test, GS_GROWTH_FIRST,
+			gs_growth_sheaf(test, c, GS_GROWTH_LOOK));
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
 
 	c = gs_growth_cache(test, NULL);
 	KUNIT_EXPECT_TRUE(test, gs_growth_grow(test, c));
 	KUNIT_EXPECT_EQ(test, 0,
 			gs_cache_set_sheaf_capacity(c, GS_GROWTH_FIRST));
-	for (i = 0; i < 10; i++)
-		KUNIT_EXPECT_GE(test, gs_growth_batches(test, c, GS_GROWTH_NR),
-				GS_GROWTH_NR / GS_GROWTH_FIRST);
+	for (i = 0; i < 5; i++)
+		gs_growth_burst(test, c);
+	KUNIT_EXPECT_EQ(test, GS_GROWTH_FIRST,
+			gs_growth_sheaf(test, c, GS_GROWTH_LOOK));
 	gs_cache_shrink(c);
-	KUNIT_EXPECT_GE(test, gs_growth_batches(test, c, GS_GROWTH_NR),
-			GS_GROWTH_NR / GS_GROWTH_FIRST);
+	gs_growth_burst(test, c);
+	KUNIT_EXPECT_EQ(test, GS_GROWTH_FIRST,
+			gs_growth_sheaf(test, c, GS_GROWTH_LOOK));
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
 }
 

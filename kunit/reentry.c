@@ -15,6 +15,7 @@ struct gs_reentry {
 	struct gs_cache *c;
 	void **objs;
 	unsigned int nr;
+	void *last;
 };
 
 static enum hrtimer_restart gs_reentry_tick(struct hrtimer *timer)
@@ -23,10 +24,13 @@ static enum hrtimer_restart gs_reentry_tick(struct hrtimer *timer)
 	u64 entered = ktime_get_ns();
 	void *obj;
 
-	/* That it met an operation is seen by how this one is freed. */
-	obj = gs_cache_alloc(irq->c, GS_GFP_ATOMIC);
-	if (obj)
-		gs_cache_free(irq->c, obj);
+	/*
+	 * That it met an operation is seen by how this one is freed. It is of
+	 * the time before, as there may be none to be had in an operation.
+	 */
+	if (irq->last)
+		gs_cache_free(irq->c, irq->last);
+	irq->last = gs_cache_alloc(irq->c, GS_GFP_ATOMIC);
 	if (irq->nr < GS_REENTRY_NR) {
 		obj = gs_cache_alloc(irq->c, GS_GFP_ATOMIC);
 		if (obj) {
@@ -89,6 +93,8 @@ static void gs_reentry_counted(struct kunit *test)
 	kunit_release_action(test, gs_reentry_end, irq);
 	KUNIT_EXPECT_GE_MSG(test, stats.frees_bits, hits,
 			    "%u interrupts never hit an operation", irq->nr);
+	if (irq->last)
+		gs_cache_free(irq->c, irq->last);
 
 	stats = gs_test_stats(test, irq->c);
 	KUNIT_EXPECT_EQ(test, stats.live, irq->nr);

@@ -4,12 +4,12 @@
 //!
 //! Most caches are hardly used, so that sheaves are small at first. Where objects come and go in
 //! long bursts, a CPU turns to its node for each sheaf's worth of them: to have a sheaf filled or
-//! emptied, or for an empty one. Each such turn is a *strain*; [`ENOUGH`] of them within
-//! [`window`] double the memory of the sheaves that are made from then on, up to [`MOST_BYTES`]
-//! and [`MOST_OBJECTS`].
+//! emptied, or for an empty one. Each such turn is a *strain*; [`ENOUGH`] of them, none of which
+//! comes more than [`gap`] after the one before, double the memory of the sheaves that are made from
+//! then on, up to [`MOST_BYTES`] and [`MOST_OBJECTS`].
 //!
 //! ```text
-//!                 ENOUGH strains in time                  shrinker, gs_cache_shrink()
+//!                 ENOUGH strains in a row                 shrinker, gs_cache_shrink()
 //!   first ────────────────────────────────► larger, ... ────────────────────────────► first
 //!     └───────────────────┬──────────────────────┘
 //!                         └─ capacity::set() ─► what was asked for, and no other
@@ -27,7 +27,7 @@ use kernel::sync::atomic::{Atomic, Relaxed};
 /// In [`Growth::word`]: the capacity is ours to change.
 const GROWS: u32 = 1 << 31;
 
-/// Strains within [`window`] that are worth a larger sheaf.
+/// Strains in a row that are worth a larger sheaf.
 const ENOUGH: u32 = 64;
 
 /// Bytes of the largest sheaf that a cache grows to.
@@ -46,15 +46,16 @@ pub(crate) struct Growth {
     first: u32,
     may: bool,
     most: u32,
-    /// Strains since [`Self::since`], in jiffies. Both are guesses where several CPUs write them.
+    /// Strains in a row, and when the last one was, in jiffies. Both are guesses where several CPUs
+    /// write them.
     strains: Atomic<u32>,
-    since: Atomic<usize>,
+    last: Atomic<usize>,
 }
 
-/// A tenth of a second, in jiffies.
-fn window() -> usize {
+/// How long after a strain another one still is in a row with it: 20 ms, in jiffies.
+fn gap() -> usize {
     // SAFETY: May be called in any context.
-    unsafe { sys::gs_sys_msecs_to_jiffies(100) as usize }
+    unsafe { sys::gs_sys_msecs_to_jiffies(20) as usize }
 }
 
 /// The largest capacity that sheaves of objects `stride` bytes apart grow to.
@@ -73,7 +74,7 @@ impl Growth {
             may: grows,
             most: most(first, stride),
             strains: Atomic::new(0),
-            since: Atomic::new(0),
+            last: Atomic::new(0),
         }
     }
 
@@ -133,8 +134,11 @@ impl Growth {
         }
         // SAFETY: May be called in any context.
         let now = unsafe { sys::gs_sys_jiffies() } as usize;
-        if now.wrapping_sub(self.since.load(Relaxed)) > window() {
-            self.since.store(now, Relaxed);
+        let last = self.last.load(Relaxed);
+        if last != now {
+            self.last.store(now, Relaxed);
+        }
+        if now.wrapping_sub(last) > gap() {
             self.strains.store(0, Relaxed);
         }
         if self.strains.fetch_add(1, Relaxed).wrapping_add(1) < ENOUGH {

@@ -7,7 +7,7 @@
 //!     │ no
 //!   every CPU seals its open batch, and says so
 //!   pending bits are promoted
-//!   one cookie, one wait
+//!   one cookie, one wait, expedited if none was a moment ago
 //!   the caller itself reclaims what is ripe now, on every CPU
 //!   batches that others had claimed: wait for those claims
 //! ```
@@ -20,6 +20,7 @@ use super::domain::{Domain, CHANNELS, FOREIGN};
 use super::doorbell;
 use super::foreign;
 use super::head;
+use super::pressure;
 use super::queue::{self, Queue};
 use super::request::{self, Ask};
 use crate::cache::core::Core;
@@ -46,7 +47,7 @@ pub(crate) fn cache(core: &Core) {
     // A slab's bits may already wait for an older grace period, and newer ones behind them: the
     // latter can only be promoted when the former are done, and need a second one.
     let deferred = service::promote(core);
-    Cookie::now().wait();
+    wait_for_readers();
     service::collect(core);
     drain(core);
     // A freer with the token may only have pushed its slab since: that was not promoted above,
@@ -54,10 +55,21 @@ pub(crate) fn cache(core: &Core) {
     // have promoted it meanwhile, with a cookie of its own, which is as good as over then.
     if deferred || service::has_waiting(core) {
         service::promote(core);
-        Cookie::now().wait();
+        wait_for_readers();
         service::collect(core);
     }
     core.domain.wait_claims();
+}
+
+/// Waits for a grace period from now on. Somebody waits for this caller, as a rule a module that
+/// goes, and the one that runs has begun too early: so it is expedited, at most once in
+/// `expedite_ms`, and not where the system says that none is to be.
+///
+/// Context: Process context, may sleep.
+fn wait_for_readers() {
+    let mut cookie = Cookie::now();
+    pressure::hurry(&mut cookie);
+    cookie.wait();
 }
 
 /// [`cache`] for each cache that `each` calls its argument with: they share a grace period.
@@ -74,7 +86,7 @@ pub(crate) fn several(each: impl Fn(&mut dyn FnMut(&Core))) {
         request::all_cpus(Ask::Seal(core));
         deferred |= service::promote(core);
     });
-    Cookie::now().wait();
+    wait_for_readers();
     each(&mut |core| {
         cache_ripe(core);
         // As in `cache`.
@@ -84,7 +96,7 @@ pub(crate) fn several(each: impl Fn(&mut dyn FnMut(&Core))) {
         each(&mut |core| {
             service::promote(core);
         });
-        Cookie::now().wait();
+        wait_for_readers();
         each(&mut service::collect);
     }
 }
@@ -136,7 +148,7 @@ pub(crate) fn everything() {
             deferred |= service::promote(core);
         }
     });
-    Cookie::now().wait();
+    wait_for_readers();
     head::free(linked);
     wait_claims(&head::LINKED);
     for (index, domain) in FOREIGN.iter().enumerate() {
@@ -162,7 +174,7 @@ pub(crate) fn everything() {
         others(|core| {
             service::promote(core);
         });
-        Cookie::now().wait();
+        wait_for_readers();
         others(service::collect);
     }
 }

@@ -18,27 +18,39 @@ use super::sheaf::Sheaf;
 /// # Invariants
 ///
 /// `tail` is null if and only if `head` is; otherwise `tail` is reached from `head` by `next`.
-/// `len` batches are reached.
+/// `len` batches are reached, whose [`Fifo::weight_of`] is `weight` in all.
 #[repr(C)]
 pub(crate) struct Fifo<C> {
     head: *mut Sheaf<C>,
     tail: *mut Sheaf<C>,
     len: usize,
+    weight: usize,
 }
 
 impl<C> Fifo<C> {
+    /// A batch as a number of small ones, of 60 objects.
+    fn weight_of(batch: &Sheaf<C>) -> usize {
+        1 + batch.cap() as usize / 64
+    }
+
     /// An empty list.
     pub(crate) const fn new() -> Self {
         Self {
             head: core::ptr::null_mut(),
             tail: core::ptr::null_mut(),
             len: 0,
+            weight: 0,
         }
     }
 
     /// Number of sealed batches.
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    /// Number of sealed batches, a large one counted as the small ones that it stands for.
+    pub(crate) fn weight(&self) -> usize {
+        self.weight
     }
 
     /// Whether no batch is sealed.
@@ -66,6 +78,8 @@ impl<C> Fifo<C> {
         }
         self.tail = batch;
         self.len += 1;
+        // SAFETY: The list's own, from here on.
+        self.weight += Self::weight_of(unsafe { &*batch });
     }
 
     /// Whether the oldest batch is ripe.
@@ -102,6 +116,8 @@ impl<C> Fifo<C> {
         if !batch.is_null() {
             self.len -= 1;
             // SAFETY: A non-null `head` is a batch that the list owns.
+            self.weight -= Self::weight_of(unsafe { &*batch });
+            // SAFETY: As above.
             self.head = unsafe { (*batch).next };
             if self.head.is_null() {
                 self.tail = core::ptr::null_mut();

@@ -123,7 +123,7 @@ fn poll(section: &Section, cpu: &'static Cpu, glance: bool) -> usize {
     // SAFETY: The queue is on the list, whose lock is held.
     let batches = sum(&cpu.sealed.lock(section), |q| unsafe {
         ripe |= Queue::ripe(q);
-        Queue::len(q)
+        Queue::weight(q)
     });
     // A grace period that takes long is looked for less often.
     let polls = if batches == 0 || ripe {
@@ -383,11 +383,9 @@ extern "C" fn gs_rs_reclaim(id: u32) {
         let (section, _) = Section::open_task();
         let sealed = cpu.sealed.lock(&section);
         // SAFETY: The queue is on the list, whose lock is held.
-        (sealed.len(), sum(&sealed, |q| unsafe { Queue::len(q) }))
+        (sealed.len(), sum(&sealed, |q| unsafe { Queue::weight(q) }))
     };
-    if pressure::too_many(batches) {
-        pressure::hurry(&mut Cookie::now());
-    }
+    pressure::relieve(batches);
     let mut unripe = false;
     while turns > 0 {
         turns -= 1;

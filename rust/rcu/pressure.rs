@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Expedited grace periods where memory is short, and not too many of them.
+//! Expedited grace periods where memory is short or a barrier waits, and not too many of them.
 
 use super::cookie::Cookie;
 use crate::sys::{self, param, Param};
@@ -11,21 +11,44 @@ static LAST: Atomic<usize> = Atomic::new(0);
 /// Expedited grace periods asked for.
 pub(crate) static EXPEDITED: Atomic<u64> = Atomic::new(0);
 
-/// Whether one more may be asked for.
-fn due(now: usize) -> bool {
+/// How many times more often than once in `expedite_ms` those ask who hold much.
+const MOST_OFTEN: usize = 10;
+
+/// Whether one more may be asked for by somebody who may `often` times as often as others.
+fn due(now: usize, often: usize) -> bool {
     // SAFETY: May be called in any context.
-    let every = unsafe { sys::gs_sys_msecs_to_jiffies(param(Param::ExpediteMs)) };
+    let every = unsafe { sys::gs_sys_msecs_to_jiffies(param(Param::ExpediteMs)) } as usize;
     let last = LAST.load(Relaxed);
-    last == 0 || now.wrapping_sub(last) >= every as usize
+    last == 0 || now.wrapping_sub(last) >= (every / often).max(1)
 }
 
-/// Whether a CPU that has `sealed` batches has so many that somebody should [`hurry`].
+/// How often a CPU with sealed batches that weigh `sealed` may ask; not at all for 0.
+fn often(sealed: usize) -> usize {
+    match param(Param::ExpediteBatches) as usize {
+        0 => 0,
+        limit => (sealed / limit).min(MOST_OFTEN),
+    }
+}
+
+/// Whether a CPU with sealed batches that weigh `sealed` has so many that somebody should
+/// [`relieve`] it.
 ///
 /// Context: Any context.
 pub(crate) fn too_many(sealed: usize) -> bool {
-    let limit = param(Param::ExpediteBatches) as usize;
+    let often = often(sealed);
     // SAFETY: May be called in any context.
-    limit != 0 && sealed >= limit && due(unsafe { sys::gs_sys_jiffies() } as usize)
+    often != 0 && due(unsafe { sys::gs_sys_jiffies() } as usize, often)
+}
+
+/// Has a grace period end soon for a CPU with sealed batches that weigh `sealed`, if they are too
+/// many.
+///
+/// Context: Process context, may sleep.
+pub(crate) fn relieve(sealed: usize) {
+    match often(sealed) {
+        0 => {}
+        often => ask(&mut Cookie::now(), often),
+    }
 }
 
 /// Has the grace period of `cookie` end sooner, unless that was done a moment ago: an expedited
@@ -33,12 +56,16 @@ pub(crate) fn too_many(sealed: usize) -> bool {
 ///
 /// Context: Process context, may sleep.
 pub(crate) fn hurry(cookie: &mut Cookie) {
+    ask(cookie, 1);
+}
+
+fn ask(cookie: &mut Cookie, often: usize) {
     let last = LAST.load(Relaxed);
     // SAFETY: May be called in any context.
     let now = unsafe { sys::gs_sys_jiffies() } as usize;
     // One of those who come at once asks for it, as the exchange pairs with itself; the others wait
     // for the same one.
-    if due(now) && !cookie.poll() && LAST.cmpxchg(last, now.max(1), Full).is_ok() {
+    if due(now, often) && !cookie.poll() && LAST.cmpxchg(last, now.max(1), Full).is_ok() {
         EXPEDITED.fetch_add(1, Relaxed);
         // SAFETY: Process context, and no reader of the caller's is open.
         unsafe { sys::gs_sys_synchronize_rcu_expedited() };

@@ -261,6 +261,16 @@ impl Queue {
         unsafe { (*this).fifo.len() }
     }
 
+    /// The same, a large one counted as the small ones that it stands for.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::ripe`].
+    pub(crate) unsafe fn weight(this: *mut Self) -> usize {
+        // SAFETY: By the function's requirement.
+        unsafe { (*this).fifo.weight() }
+    }
+
     /// How many of them are ripe.
     ///
     /// # Safety

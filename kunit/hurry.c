@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A barrier does not wait for grace periods to come by themselves, unless it
+ * has just had one expedited, or the system has none expedited.
+ */
+#include <linux/delay.h>
+#include <linux/ktime.h>
+#include <linux/rcupdate.h>
+
+#include "gs_kunit.h"
+
+#define GS_HURRY_TIMES	10
+/* What lies between two of ours at least: expedite_ms as it comes, and some. */
+#define GS_HURRY_MS	120
+
+/*
+ * The grace period, of those that are not expedited, which is the first to be
+ * over for what is unlinked now.
+ */
+static unsigned long gs_hurry_period(void)
+{
+	unsigned long cookie[2] = {};
+
+	get_state_synchronize_rcu_full((void *)cookie);
+	return cookie[0];
+}
+
+/* How often somebody is through before it. */
+static int gs_hurry_before(void (*wait)(struct gs_cache *c), struct gs_cache *c)
+{
+	int i, before = 0;
+
+	for (i = 0; i < GS_HURRY_TIMES; i++) {
+		unsigned long period;
+		void *obj = gs_cache_alloc(c, GFP_KERNEL);
+
+		if (!obj)
+			continue;
+		gs_cache_free_rcu(c, obj);
+		period = gs_hurry_period();
+		wait(c);
+		before += gs_hurry_period() == period;
+		msleep(GS_HURRY_MS);
+	}
+	return before;
+}
+
+static void gs_hurry_control(struct gs_cache *c)
+{
+	synchronize_rcu_expedited();
+}
+
+static void gs_hurry_by_itself(struct gs_cache *c)
+{
+	synchronize_rcu();
+}
+
+static void gs_hurry_all(struct gs_cache *c)
+{
+	gs_barrier();
+}
+
+static const struct gs_hurry_param {
+	const char *name;
+	void (*wait)(struct gs_cache *c);
+} gs_hurry_params[] = {
+	{ "cache", gs_cache_barrier },
+	{ "all", gs_hurry_all },
+};
+
+KUNIT_ARRAY_PARAM_DESC(gs_hurry, gs_hurry_params, name);
+
+static void gs_hurry_barrier(struct kunit *test)
+{
+	const struct gs_hurry_param *param = test->param_value;
+	struct gs_cache *c;
+
+	if (IS_ENABLED(CONFIG_TINY_RCU))
+		kunit_skip(test, "grace periods take no time");
+	c = gs_test_cache(test, "gs_hurry", 64, NULL, 0);
+	if (gs_hurry_before(gs_hurry_control, c) < GS_HURRY_TIMES / 2)
+		kunit_skip(test, "no grace period is expedited here");
+	/* Who has seen half of them may miss some for others' grace periods. */
+	KUNIT_EXPECT_GT(test, gs_hurry_before(param->wait, c),
+			GS_HURRY_TIMES / 4);
+	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
+}
+
+/* One right after the other: at most one in expedite_ms is. */
+static void gs_hurry_seldom(struct kunit *test)
+{
+	int i, before = 0;
+	struct gs_cache *c;
+	ktime_t begin;
+
+	if (IS_ENABLED(CONFIG_TINY_RCU))
+		kunit_skip(test, "grace periods take no time");
+	c = gs_test_cache(test, "gs_hurry", 64, NULL, 0);
+	if (gs_hurry_before(gs_hurry_by_itself, c) > GS_HURRY_TIMES / 2)
+		kunit_skip(test, "each grace period is expedited here");
+	begin = ktime_get();
+	for (i = 0; i < GS_HURRY_TIMES; i++) {
+		unsigned long period;
+		void *obj = gs_cache_alloc(c, GFP_KERNEL);
+
+		KUNIT_ASSERT_NOT_NULL(test, obj);
+		gs_cache_free_rcu(c, obj);
+		period = gs_hurry_period();
+		gs_cache_barrier(c);
+		before += gs_hurry_period() == period;
+	}
+	KUNIT_EXPECT_LE(test, before,
+			2 + ktime_ms_delta(ktime_get(), begin) / 100);
+	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
+}
+
+static struct kunit_case gs_hurry_cases[] = {
+	KUNIT_CASE_PARAM(gs_hurry_barrier, gs_hurry_gen_params),
+	KUNIT_CASE(gs_hurry_seldom),
+	{ /* sentinel */ },
+};
+
+static struct kunit_suite gs_hurry_suite = {
+	.name = "gs_hurry",
+	.test_cases = gs_hurry_cases,
+};
+
+kunit_test_suite(gs_hurry_suite);
