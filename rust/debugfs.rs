@@ -67,7 +67,7 @@ impl fmt::Display for Text<'_> {
             Text(File::Stats, Some(core)) => cache_stats(core, f),
             Text(File::Aliases, Some(core)) => cache_aliases(core, f),
             Text(File::Children, Some(core)) => cache_children(core, f),
-            Text(File::Capacity, Some(core)) => writeln!(f, "{}", core.capacity()),
+            Text(File::Capacity, Some(core)) => writeln!(f, "{}", core.capacity_asked()),
             Text(_, None) => Ok(()),
         }
     }

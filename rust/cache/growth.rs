@@ -161,4 +161,9 @@ impl Core {
     pub(super) fn strained(&self) {
         self.growth.strain();
     }
+
+    /// The capacity that somebody chose, or the first one: what it has grown to comes and goes.
+    pub(crate) fn capacity_asked(&self) -> u32 {
+        self.growth.again().0
+    }
 }
