@@ -69,6 +69,13 @@ unsigned long gs_bench_free_pages(void);
 
 /* Number of the grace period that would end now. */
 unsigned long gs_bench_grace_periods(void);
+#ifdef CONFIG_TINY_RCU
+#define rcu_get_gp_seq() 0UL
+#else
+/* Exported for tests; no header for modules has it. */
+unsigned long rcu_get_gp_seq(void);
+#endif
+
 /* Something else for each grace period that runs, 0 where none does. */
 unsigned long gs_bench_period_now(void);
 

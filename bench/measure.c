@@ -132,13 +132,6 @@ unsigned long gs_bench_free_pages(void)
 	return pages;
 }
 
-#ifdef CONFIG_TINY_RCU
-#define rcu_get_gp_seq() 0UL
-#else
-/* Exported for tests; no header for modules has it. */
-unsigned long rcu_get_gp_seq(void);
-#endif
-
 unsigned long gs_bench_period_now(void)
 {
 	unsigned long seq = rcu_get_gp_seq();

@@ -271,6 +271,8 @@ pub(crate) struct Cpu {
     pub(crate) eras: UnsafeCell<Eras>,
     /// Times that the timer looked for ripe batches since it last found one.
     pub(crate) polls: Atomic<usize>,
+    /// Glances since the last poll.
+    pub(crate) glances: Atomic<u32>,
     /// What it has open, as of the last [`crate::rcu::request::Ask::Look`].
     pub(crate) seen: Seen,
     /// How often each step served here.
@@ -382,6 +384,7 @@ impl Cpu {
                     sealed: RawLock::new(List::new()),
                     eras: UnsafeCell::new(Eras::new()),
                     polls: Atomic::new(0),
+                    glances: Atomic::new(0),
                     seen: Seen::new(),
                     steps: [const { Atomic::new(0) }; steps::NAMES.len()],
                     todo: Word::new(0),

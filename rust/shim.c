@@ -971,12 +971,13 @@ void gs_sys_timer_arm(unsigned int cpu, unsigned long delay)
 }
 
 /* Nothing where ticks are so close that the next one is soon enough. */
-void gs_sys_glance_arm(unsigned int cpu);
-void gs_sys_glance_arm(unsigned int cpu)
+void gs_sys_glance_arm(unsigned int cpu, unsigned int before);
+void gs_sys_glance_arm(unsigned int cpu, unsigned int before)
 {
 	if (HZ < 1000)
 		hrtimer_start(&per_cpu(gs_cpu_sys, cpu).glance,
-			      NSEC_PER_SEC / HZ / 8, HRTIMER_MODE_REL_PINNED);
+			      (NSEC_PER_SEC / HZ / 8) << before,
+			      HRTIMER_MODE_REL_PINNED);
 }
 
 void gs_sys_kick(void);

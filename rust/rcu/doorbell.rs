@@ -12,7 +12,7 @@
 //!   as long as anything is sealed, from tick to tick at first, and has the worker come.
 //! - A grace period mostly ends right after a tick, which brings its last quiescent state: just
 //!   when the timer has polled in vain. Where ticks are far apart, a high-resolution timer
-//!   *glances* once more, an eighth of a tick later.
+//!   *glances* once more, an eighth of a tick later, and a quarter after that.
 //! - The *kick* is an irq_work: contexts that must not arm any of these leave that to it.
 
 use super::barrier;
@@ -36,6 +36,8 @@ use kernel::sync::atomic::{Atomic, Full, Relaxed};
 const POLLS_EACH: usize = 8;
 /// Where that ends: polls that are counted.
 const POLLS_MOST: usize = 100 * POLLS_EACH;
+/// Glances between two ticks.
+const GLANCES: u32 = 2;
 
 /// Set once the module is on its way out: nothing is armed any more.
 static STOPPING: Atomic<bool> = Atomic::new(false);
@@ -93,7 +95,7 @@ pub(crate) fn start_period() {
 pub(crate) fn glance(cpu: &Cpu) {
     if !STOPPING.load(Relaxed) {
         // SAFETY: The timer is there as long as nothing has stopped.
-        unsafe { sys::gs_sys_glance_arm(cpu.id) };
+        unsafe { sys::gs_sys_glance_arm(cpu.id, cpu.glances.load(Relaxed)) };
     }
 }
 
@@ -132,10 +134,16 @@ fn poll(section: &Section, cpu: &'static Cpu, glance: bool) -> usize {
         (cpu.polls.load(Relaxed) + usize::from(!glance)).min(POLLS_MOST)
     };
     cpu.polls.store(polls, Relaxed);
+    let glances = if glance {
+        cpu.glances.load(Relaxed).saturating_add(1)
+    } else {
+        0
+    };
+    cpu.glances.store(glances, Relaxed);
     match batches {
         0 => 0,
         n if ripe || pressure::too_many(n) => POLL | WORK,
-        _ if !glance && polls <= POLLS_EACH => POLL | GLANCE,
+        _ if glances < GLANCES && polls <= POLLS_EACH => POLL | GLANCE,
         _ => POLL,
     }
 }
