@@ -12,6 +12,8 @@
 /* What sheaves of such objects have room for, at first and at most. */
 #define GS_GROWTH_FIRST	60
 #define GS_GROWTH_MOST	508
+/* Turns to the node, with the first, that are enough for all of that. */
+#define GS_GROWTH_NR	(160 * GS_GROWTH_FIRST)
 /* More than are cached, and those that come with the next one. */
 #define GS_GROWTH_LOOK	(6 * GS_GROWTH_MOST)
 
@@ -42,9 +44,7 @@ static u64 gs_growth_sheaf(struct kunit *test, struct gs_cache *c,
 
 static void gs_growth_burst(struct kunit *test, struct gs_cache *c)
 {
-	enum { NR = 160 * GS_GROWTH_FIRST };
-
-	gs_list_free_rcu(c, gs_test_list(test, c, NR, NULL));
+	gs_list_free_rcu(c, gs_test_list(test, c, GS_GROWTH_NR, NULL));
 	gs_cache_barrier(c);
 }
 
@@ -56,12 +56,38 @@ static bool gs_growth_grow(struct kunit *test, struct gs_cache *c)
 	}));
 }
 
+/* Objects in use, so that slabs with free ones stay. */
+static struct gs_node *gs_growth_pins;
+
 static struct gs_cache *gs_growth_cache(struct kunit *test,
 					const struct gs_cache_args *args)
 {
+	struct gs_node *list, *next;
+	struct gs_cache *c;
+	unsigned int i;
+
 	gs_pin_self(test);
-	return gs_test_cache(test, "gs_growth", GS_GROWTH_SIZE, args,
-			     gs_param_flags(test));
+	c = gs_test_cache(test, "gs_growth", GS_GROWTH_SIZE, args,
+			  gs_param_flags(test));
+	gs_growth_pins = NULL;
+	list = gs_test_list(test, c, GS_GROWTH_NR, NULL);
+	for (i = 0; list; list = next, i++) {
+		next = list->next;
+		if (i % 8) {
+			gs_cache_free(c, list);
+		} else {
+			list->next = gs_growth_pins;
+			gs_growth_pins = list;
+		}
+	}
+	gs_cache_shrink(c);
+	return c;
+}
+
+static void gs_growth_end(struct kunit *test, struct gs_cache *c)
+{
+	gs_list_free(c, gs_growth_pins);
+	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
 }
 
 /* Bursts have it grow; gs_cache_shrink() has it start again. */
@@ -80,7 +106,7 @@ static void gs_growth_bursts(struct kunit *test)
 			GS_GROWTH_FIRST - 1);
 	gs_cache_free(c, obj);
 	KUNIT_EXPECT_TRUE(test, gs_growth_grow(test, c));
-	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
+	gs_growth_end(test, c);
 }
 
 /* A CPU keeps two sheaves, and a barn no more objects than it did. */
@@ -96,7 +122,7 @@ static void gs_growth_kept(struct kunit *test)
 		KUNIT_EXPECT_LE(test, gs_test_stats(test, c).cached,
 				4 * GS_GROWTH_MOST);
 	}
-	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
+	gs_growth_end(test, c);
 }
 
 /* What is used now and then keeps its small sheaves. */
@@ -112,7 +138,7 @@ static void gs_growth_seldom(struct kunit *test)
 						SHEAVES * GS_GROWTH_FIRST));
 		msleep(60);
 	}
-	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
+	gs_growth_end(test, c);
 }
 
 /* Who chose a capacity has it, from the beginning or later. */
@@ -126,7 +152,7 @@ static void gs_growth_chosen(struct kunit *test)
 		gs_growth_burst(test, c);
 	KUNIT_EXPECT_EQ(test, GS_GROWTH_FIRST,
 			gs_growth_sheaf(test, c, GS_GROWTH_LOOK));
-	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
+	gs_growth_end(test, c);
 
 	c = gs_growth_cache(test, NULL);
 	KUNIT_EXPECT_TRUE(test, gs_growth_grow(test, c));
@@ -140,10 +166,46 @@ static void gs_growth_chosen(struct kunit *test)
 	gs_growth_burst(test, c);
 	KUNIT_EXPECT_EQ(test, GS_GROWTH_FIRST,
 			gs_growth_sheaf(test, c, GS_GROWTH_LOOK));
-	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
+	gs_growth_end(test, c);
 }
 
+/* Uses what is cached, and what comes with one object more. */
+static void gs_growth_touch(struct kunit *test, struct gs_cache *c)
+{
+	struct gs_node *list = NULL, *node;
+	u64 cached;
+
+	do {
+		cached = gs_test_stats(test, c).cached;
+		node = gs_cache_alloc(c, GFP_KERNEL);
+		if (!node)
+			break;
+		node->next = list;
+		list = node;
+	} while (cached);
+	gs_list_free(c, list);
+}
+
+/* What was used in bursts once starts again. */
+static void gs_growth_forgotten(struct kunit *test)
+{
+	struct gs_cache *c = gs_growth_cache(test, NULL);
+
+	KUNIT_EXPECT_TRUE(test, gs_growth_grow(test, c));
+	msleep(10500);
+	gs_growth_touch(test, c);
+	msleep(60);
+	KUNIT_EXPECT_EQ(test, GS_GROWTH_FIRST,
+			gs_growth_sheaf(test, c, GS_GROWTH_LOOK));
+	gs_growth_end(test, c);
+}
+
+static const struct gs_flags_param gs_growth_plain[] = { { "plain", 0 } };
+
+KUNIT_ARRAY_PARAM_DESC(gs_growth_plain, gs_growth_plain, name);
+
 static struct kunit_case gs_growth_cases[] = {
+	KUNIT_CASE_PARAM(gs_growth_forgotten, gs_growth_plain_gen_params),
 	KUNIT_CASE_PARAM(gs_growth_bursts, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_growth_kept, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_growth_seldom, gs_flags_gen_params),

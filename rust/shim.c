@@ -684,6 +684,13 @@ void *gs_sys_current(void)
 	return current;
 }
 
+/* Not where the system says that none is to be. */
+bool gs_sys_expedites(void);
+bool gs_sys_expedites(void)
+{
+	return !rcu_gp_is_normal();
+}
+
 void gs_sys_synchronize_rcu_expedited(void);
 void gs_sys_synchronize_rcu_expedited(void)
 {

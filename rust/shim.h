@@ -15,6 +15,13 @@
 #include <linux/spinlock.h>
 #include <linux/xarray.h>
 
+#ifdef CONFIG_TINY_RCU
+#define rcu_gp_is_normal() false
+#else
+/* Exported for tests of RCU; no header for modules has it. */
+bool rcu_gp_is_normal(void);
+#endif
+
 /* Two words hold a full grace-period cookie on every configuration. */
 struct gs_cookie {
 	unsigned long w[2];

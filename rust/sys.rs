@@ -186,6 +186,7 @@ extern "C" {
     pub(crate) fn gs_sys_cookie_poll(cookie: *mut [c_ulong; 2]) -> bool;
     pub(crate) fn gs_sys_cookie_wait(cookie: *mut [c_ulong; 2]);
     pub(crate) fn gs_sys_period_start();
+    pub(crate) fn gs_sys_expedites() -> bool;
     pub(crate) fn gs_sys_synchronize_rcu_expedited();
     pub(crate) fn gs_sys_grace_periods() -> c_ulong;
     pub(crate) fn gs_sys_current() -> *mut c_void;

@@ -249,7 +249,7 @@ fn look(
             }
         }
         let node = core.local_node();
-        if let Some(found) = look_node(node, section, share, spin, have_sheaf) {
+        if let Some(found) = look_node(core, node, section, share, spin, have_sheaf) {
             if matches!(found, Look::Found(_)) {
                 core.strained();
             }
@@ -257,7 +257,7 @@ fn look(
         }
         for other in core.nodes() {
             if !core::ptr::eq(other, node) {
-                if let Some(found) = look_node(other, section, share, spin, have_sheaf) {
+                if let Some(found) = look_node(core, other, section, share, spin, have_sheaf) {
                     return found;
                 }
             }
@@ -320,6 +320,7 @@ unsafe fn swap_ripe(core: &Core, section: &Section, share: *mut CpuCache, spin: 
 ///
 /// `share` is the section's; `main` and `spare` are empty.
 unsafe fn look_node(
+    core: &Core,
     node: &Node,
     section: &Section,
     share: *mut CpuCache,
@@ -335,7 +336,7 @@ unsafe fn look_node(
             return Some(Look::Found(Batch::pop(full)));
         }
         if (*(*share).main).cap() == 0 {
-            let empty = node.take_empty(&mut inner);
+            let empty = node.take_empty(core, &mut inner);
             if !empty.is_null() {
                 (*share).main = empty;
             } else if have_sheaf {

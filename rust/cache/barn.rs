@@ -307,8 +307,21 @@ impl Node {
         full
     }
 
-    /// Takes an empty sheaf from the barn, or null.
-    pub(crate) fn take_empty(&self, inner: &mut Inner) -> *mut Batch {
+    /// Takes an empty sheaf of the cache's capacity from the barn, or null; others are retired.
+    pub(crate) fn take_empty(&self, core: &Core, inner: &mut Inner) -> *mut Batch {
+        loop {
+            let empty = self.pop_empty(inner);
+            // SAFETY: The sheaf was just taken, and lock holders have preemption off.
+            unsafe {
+                if empty.is_null() || !core.is_stale(empty) {
+                    return empty;
+                }
+                core.retire_sheaf(empty);
+            }
+        }
+    }
+
+    fn pop_empty(&self, inner: &mut Inner) -> *mut Batch {
         let empty = inner.empty;
         if !empty.is_null() {
             // SAFETY: The barn's sheaves are the lock's.
@@ -319,9 +332,9 @@ impl Node {
     }
 
     /// Whether the barn seems to take another full sheaf; a look without the lock.
-    fn may_want_full(&self, core: &Core) -> bool {
+    fn may_want_full(&self) -> bool {
         // SAFETY: A volatile read of a number.
-        unsafe { (&raw const (*self.inner.peek()).nr_full).read_volatile() < core.growth.barn() }
+        unsafe { (&raw const (*self.inner.peek()).nr_full).read_volatile() < growth::BARN }
     }
 
     /// Whether the barn seems to take another empty sheaf; a look without the lock.
@@ -338,7 +351,7 @@ impl Node {
 
     /// Whether the barn takes another full sheaf.
     pub(crate) fn wants_full(&self, core: &Core, inner: &Inner) -> bool {
-        inner.nr_full < core.growth.barn()
+        inner.nr_full < 2 || inner.nr_full < growth::BARN && inner.in_full < core.growth.barn()
     }
 
     /// Puts a sheaf with objects in the barn.
@@ -386,7 +399,7 @@ impl Node {
     /// CPUs of other nodes, which are given none in exchange.
     pub(crate) fn take_surplus(&self, core: &Core, inner: &mut Inner) -> *mut Batch {
         if core.spans_nodes() && inner.nr_empty > growth::BARN {
-            return self.take_empty(inner);
+            return self.pop_empty(inner);
         }
         null_mut()
     }
@@ -486,7 +499,7 @@ pub(crate) unsafe fn put_objects(core: &Core, sheaf: *mut Batch, spin: bool) {
     // SAFETY: By the function's requirements; what the barn does not take is still the caller's.
     unsafe {
         let node = home::sort(core, sheaf);
-        let full_enough = (*sheaf).len() >= core.capacity() / 2 && !core.is_stale(sheaf);
+        let full_enough = (*sheaf).len() >= core.growth.worth() && !core.is_stale(sheaf);
         let mut empty = sheaf;
         if !full_enough || !offer_full(core, node, &mut empty, spin) {
             super::free::flush(core, sheaf);
@@ -504,7 +517,7 @@ pub(crate) unsafe fn put_objects(core: &Core, sheaf: *mut Batch, spin: bool) {
 ///
 /// `sheaf` is the caller's to give; its objects are free.
 unsafe fn offer_full(core: &Core, node: &Node, sheaf: &mut *mut Batch, spin: bool) -> bool {
-    if !core.is_live() || !node.may_want_full(core) {
+    if !core.is_live() || !node.may_want_full() {
         return false;
     }
     let Some(section) = Section::open() else {

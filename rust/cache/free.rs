@@ -134,7 +134,7 @@ pub(super) fn slow(core: &Core, mut section: Section, obj: *mut u8) {
             };
             let wanted = missing || node.wants_full(core, &inner);
             if wanted {
-                let empty = node.take_empty(&mut inner);
+                let empty = node.take_empty(core, &mut inner);
                 if !empty.is_null() {
                     let full = core::mem::replace(&mut (*s).spare, empty);
                     if !missing {
@@ -393,7 +393,7 @@ fn rcu_slow(core: &Core, mut section: Section, obj: *mut u8) {
                 }
                 if (*s).queue.open == null_batch() && core.local_node().may_have_empty() {
                     if let Some(mut inner) = core.local_node().lock_if(&section, spin) {
-                        let empty = core.local_node().take_empty(&mut inner);
+                        let empty = core.local_node().take_empty(core, &mut inner);
                         if !empty.is_null() {
                             (*s).queue.open = empty;
                         }

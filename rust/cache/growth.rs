@@ -9,7 +9,7 @@
 //! then on, up to [`MOST_BYTES`] and [`MOST_OBJECTS`].
 //!
 //! ```text
-//!                 ENOUGH strains in a row                 shrinker, gs_cache_shrink()
+//!                 ENOUGH strains in a row           shrinker, gs_cache_shrink(), no strain for 10 s
 //!   first ────────────────────────────────► larger, ... ────────────────────────────► first
 //!     └───────────────────┬──────────────────────┘
 //!                         └─ capacity::set() ─► what was asked for, and no other
@@ -30,13 +30,17 @@ const GROWS: u32 = 1 << 31;
 /// Strains in a row that are worth a larger sheaf.
 const ENOUGH: u32 = 64;
 
+/// Gaps after which a burst is forgotten, and what the sheaves grew to with it: 10 s.
+const FORGET: usize = 500;
+
 /// Bytes of the largest sheaf that a cache grows to.
 const MOST_BYTES: usize = 4096;
 
 /// Bytes of objects in such a sheaf.
 const MOST_OBJECTS: usize = 64 << 10;
 
-/// Full sheaves of the first capacity whose objects a barn keeps; and how many empty ones.
+/// Most full sheaves that a barn keeps, and most empty ones; of those that grew, as many full ones as
+/// hold the objects of so many at first.
 pub(super) const BARN: u32 = 10;
 
 /// Capacity of a cache's sheaves, with what it goes by.
@@ -114,13 +118,17 @@ impl Growth {
         self.strains.store(0, Relaxed);
     }
 
-    /// Full sheaves that a barn keeps.
-    pub(super) fn barn(&self) -> u32 {
-        let word = self.word.load(Relaxed);
-        if word & GROWS == 0 {
-            return BARN;
+    /// Objects from which on a barn that has two full sheaves takes no other one.
+    pub(super) fn barn(&self) -> u64 {
+        if self.word.load(Relaxed) & GROWS == 0 {
+            return u64::MAX;
         }
-        (BARN * self.first / (word & !GROWS)).clamp(2, BARN)
+        u64::from(BARN * self.first)
+    }
+
+    /// Objects for which a sheaf is worth to be kept as it is.
+    pub(super) fn worth(&self) -> u32 {
+        self.again().0 / 2
     }
 
     /// Counts a turn to the node; every so many, the capacity grows.
@@ -129,7 +137,7 @@ impl Growth {
     #[inline]
     fn strain(&self) {
         let word = self.word.load(Relaxed);
-        if word & GROWS == 0 || word & !GROWS >= self.most {
+        if word & GROWS == 0 {
             return;
         }
         // SAFETY: May be called in any context.
@@ -137,6 +145,13 @@ impl Growth {
         let last = self.last.load(Relaxed);
         if last != now {
             self.last.store(now, Relaxed);
+        }
+        if now.wrapping_sub(last) > FORGET * gap() {
+            self.reset();
+            return;
+        }
+        if word & !GROWS >= self.most {
+            return;
         }
         if now.wrapping_sub(last) > gap() {
             self.strains.store(0, Relaxed);

@@ -30,7 +30,7 @@ fn empty_sheaf(core: &Core, gfp: Gfp, n: u32) -> *mut Batch {
             // SAFETY: May be called in any context.
             let spin = unsafe { sys::gs_sys_gfp_spins(gfp) } && percpu::may_spin();
             if let Some(mut inner) = node.lock_if(&section, spin) {
-                let sheaf = node.take_empty(&mut inner);
+                let sheaf = node.take_empty(core, &mut inner);
                 if !sheaf.is_null() {
                     // SAFETY: The sheaf was just taken.
                     unsafe {
@@ -170,7 +170,7 @@ pub(crate) unsafe fn give_back(core: &Core, sheaf: *mut Batch) {
     // SAFETY: By the function's requirement.
     unsafe {
         home::keep_local(core, sheaf);
-        if (*sheaf).len() < core.capacity() / 2 {
+        if (*sheaf).len() < core.growth.worth() {
             free::flush(core, sheaf);
         }
         if keep(core, sheaf) {

@@ -16,7 +16,12 @@ const MOST_OFTEN: usize = 10;
 
 /// Whether one more may be asked for by somebody who may `often` times as often as others.
 fn due(now: usize, often: usize) -> bool {
+    // Where the system says that none is to be, who asks would wait for an ordinary one.
     // SAFETY: May be called in any context.
+    if unsafe { !sys::gs_sys_expedites() } {
+        return false;
+    }
+    // SAFETY: As above.
     let every = unsafe { sys::gs_sys_msecs_to_jiffies(param(Param::ExpediteMs)) } as usize;
     let last = LAST.load(Relaxed);
     last == 0 || now.wrapping_sub(last) >= (every / often).max(1)

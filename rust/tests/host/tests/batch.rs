@@ -17,6 +17,9 @@ mod batch;
 use batch::Fifo;
 use sheaf::Sheaf;
 
+/// Capacities of batches: what a cache begins with, what it grows to, one pointer.
+const CAPS: [u32; 5] = [60, 124, 252, 508, 1];
+
 /// How long a grace period takes.
 const GRACE: u64 = 10;
 
@@ -55,6 +58,8 @@ fn op() -> impl Strategy<Value = Op> {
 struct Both {
     fifo: Fifo<Cookie>,
     model: VecDeque<(usize, Cookie)>,
+    /// Capacities of those.
+    caps: VecDeque<u32>,
     /// Batches that nobody uses; their links and cookies are what they were left at.
     spare: Vec<*mut Batch>,
     memory: Vec<Vec<usize>>,
@@ -67,6 +72,7 @@ impl Both {
         Self {
             fifo: Fifo::new(),
             model: VecDeque::new(),
+            caps: VecDeque::new(),
             spare: Vec::new(),
             memory: Vec::new(),
             now: 0,
@@ -78,9 +84,10 @@ impl Both {
         if let Some(batch) = self.spare.pop() {
             return batch;
         }
-        let mut memory = vec![0usize; Batch::bytes(1).div_ceil(size_of::<usize>())];
+        let cap = CAPS[self.memory.len() % CAPS.len()];
+        let mut memory = vec![0usize; Batch::bytes(cap).div_ceil(size_of::<usize>())];
         // SAFETY: The memory is of that size, and stays where it is.
-        let batch = unsafe { Batch::init(memory.as_mut_ptr().cast(), 1) };
+        let batch = unsafe { Batch::init(memory.as_mut_ptr().cast(), cap) };
         self.memory.push(memory);
         batch
     }
@@ -96,6 +103,7 @@ impl Both {
         unsafe {
             assert!(Batch::push(batch, self.ids as *mut u8));
             (*batch).next = batch;
+            self.caps.push_back((*batch).cap());
             self.fifo.seal(batch, cookie);
         }
         self.model.push_back((self.ids, cookie));
@@ -119,6 +127,7 @@ impl Both {
     fn pop(&mut self) -> Option<Cookie> {
         let batch = self.fifo.pop();
         let expected = self.model.pop_front();
+        self.caps.pop_front();
         if batch.is_null() {
             assert!(expected.is_none());
             return None;
@@ -161,6 +170,9 @@ impl Both {
             }
         }
         assert_eq!(self.fifo.is_empty(), self.model.is_empty());
+        assert_eq!(self.fifo.len(), self.model.len());
+        let small = self.caps.iter().map(|cap| 1 + *cap as usize / 64);
+        assert_eq!(self.fifo.weight(), small.sum::<usize>());
     }
 }
 
