@@ -25,24 +25,34 @@ static unsigned long gs_hurry_period(void)
 	return cookie[0];
 }
 
-/* How often somebody is through before it. */
-static int gs_hurry_before(void (*wait)(struct gs_cache *c), struct gs_cache *c)
+/* Whether somebody is through before it, whose wait nobody else has hurried. */
+static bool gs_hurry_before(void (*wait)(struct gs_cache *c), struct gs_cache *c)
 {
-	int i, before = 0;
+	unsigned long period;
+	void *obj;
+	bool before;
 
-	for (i = 0; i < GS_HURRY_TIMES; i++) {
-		unsigned long period;
-		void *obj = gs_cache_alloc(c, GFP_KERNEL);
-
-		if (!obj)
-			continue;
-		gs_cache_free_rcu(c, obj);
-		period = gs_hurry_period();
-		wait(c);
-		before += gs_hurry_period() == period;
-		msleep(GS_HURRY_MS);
-	}
+	msleep(GS_HURRY_MS);
+	obj = gs_cache_alloc(c, GFP_KERNEL);
+	if (!obj)
+		return false;
+	gs_cache_free_rcu(c, obj);
+	period = gs_hurry_period();
+	wait(c);
+	before = gs_hurry_period() == period;
+	gs_cache_barrier(c);
 	return before;
+}
+
+/* Whether that is seen in some attempts; one more may end while others work. */
+static bool gs_hurry_once(void (*wait)(struct gs_cache *c), struct gs_cache *c)
+{
+	int i;
+
+	for (i = 0; i < GS_HURRY_TIMES; i++)
+		if (gs_hurry_before(wait, c))
+			return true;
+	return false;
 }
 
 static void gs_hurry_control(struct gs_cache *c)
@@ -78,11 +88,10 @@ static void gs_hurry_barrier(struct kunit *test)
 	if (IS_ENABLED(CONFIG_TINY_RCU))
 		kunit_skip(test, "grace periods take no time");
 	c = gs_test_cache(test, "gs_hurry", 64, NULL, 0);
-	if (gs_hurry_before(gs_hurry_control, c) < GS_HURRY_TIMES / 2)
+	if (!gs_hurry_once(gs_hurry_control, c))
 		kunit_skip(test, "no grace period is expedited here");
-	/* Who has seen half of them may miss some for others' grace periods. */
-	KUNIT_EXPECT_GT(test, gs_hurry_before(param->wait, c),
-			GS_HURRY_TIMES / 4);
+	/* Who waits for one that comes by itself is never before its end. */
+	KUNIT_EXPECT_TRUE(test, gs_wait_until(gs_hurry_before(param->wait, c)));
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
 }
 
@@ -96,7 +105,7 @@ static void gs_hurry_seldom(struct kunit *test)
 	if (IS_ENABLED(CONFIG_TINY_RCU))
 		kunit_skip(test, "grace periods take no time");
 	c = gs_test_cache(test, "gs_hurry", 64, NULL, 0);
-	if (gs_hurry_before(gs_hurry_by_itself, c) > GS_HURRY_TIMES / 2)
+	if (gs_hurry_once(gs_hurry_by_itself, c))
 		kunit_skip(test, "each grace period is expedited here");
 	begin = ktime_get();
 	for (i = 0; i < GS_HURRY_TIMES; i++) {
