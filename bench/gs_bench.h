@@ -69,6 +69,7 @@ unsigned long gs_bench_free_pages(void);
 
 /* Number of the grace period that would end now. */
 unsigned long gs_bench_grace_periods(void);
+
 #ifdef CONFIG_TINY_RCU
 #define rcu_get_gp_seq() 0UL
 #else

@@ -552,8 +552,8 @@ pub(crate) unsafe fn recycle(core: &Core, sheaf: *mut Batch) {
             if let Some(section) = Section::open() {
                 let node = core.local_node();
                 let mut inner = node.lock(&section);
-                // Under the section: whoever changes the capacity has every CPU through one
-                // before the barns.
+                // Under the section: whoever sets the capacity has every CPU through one before
+                // the barns. One that grew may leave some here, for `take_empty` to retire.
                 if !core.is_stale(sheaf) && node.put_empty(&mut inner, sheaf) {
                     return;
                 }

@@ -37,7 +37,7 @@ fn empty_sheaf(core: &Core, gfp: Gfp, n: u32) -> *mut Batch {
                         if (*sheaf).cap() >= n {
                             return sheaf;
                         }
-                        // The capacity is being raised: whoever does that comes for it.
+                        // The capacity has changed since it was looked at.
                         node.keep_empty(&mut inner, sheaf);
                     }
                 }
