@@ -17,14 +17,10 @@
 /* More than are cached, and those that come with the next one. */
 #define GS_GROWTH_LOOK	(6 * GS_GROWTH_MOST)
 
-/* The largest of the sheaves that @nr allocations come by. */
-static u64 gs_growth_sheaf(struct kunit *test, struct gs_cache *c,
-			   unsigned int nr)
+/* Prepends up to @nr objects to @list. */
+static struct gs_node *gs_growth_take(struct gs_cache *c, u64 nr,
+				      struct gs_node *list)
 {
-	struct gs_node *list = NULL;
-	u64 cached, largest = 0;
-	bool used_up = false;
-
 	while (nr--) {
 		struct gs_node *node = gs_cache_alloc(c, GFP_KERNEL);
 
@@ -32,10 +28,28 @@ static u64 gs_growth_sheaf(struct kunit *test, struct gs_cache *c,
 			break;
 		node->next = list;
 		list = node;
-		cached = gs_test_stats(test, c).cached;
+	}
+	return list;
+}
+
+/* The largest of the sheaves that @nr allocations come by. */
+static u64 gs_growth_sheaf(struct kunit *test, struct gs_cache *c,
+			   unsigned int nr)
+{
+	struct gs_node *list = NULL;
+	bool used_up = false;
+	u64 largest = 0;
+
+	while (nr) {
+		/* What is there, and the one that another sheaf comes with. */
+		u64 some = gs_test_stats(test, c).cached + 1;
+
 		if (used_up)
-			largest = max(largest, cached + 1);
-		used_up |= !cached;
+			largest = max(largest, some);
+		used_up |= some <= nr;
+		some = min(some, nr);
+		list = gs_growth_take(c, some, list);
+		nr -= some;
 	}
 	KUNIT_EXPECT_TRUE(test, used_up);
 	gs_list_free(c, list);
@@ -172,17 +186,9 @@ static void gs_growth_chosen(struct kunit *test)
 /* Uses what is cached, and what comes with one object more. */
 static void gs_growth_touch(struct kunit *test, struct gs_cache *c)
 {
-	struct gs_node *list = NULL, *node;
-	u64 cached;
+	u64 cached = gs_test_stats(test, c).cached;
+	struct gs_node *list = gs_growth_take(c, cached + 1, NULL);
 
-	do {
-		cached = gs_test_stats(test, c).cached;
-		node = gs_cache_alloc(c, GFP_KERNEL);
-		if (!node)
-			break;
-		node->next = list;
-		list = node;
-	} while (cached);
 	gs_list_free(c, list);
 }
 

@@ -15,6 +15,7 @@
 #include <linux/jiffies.h>
 #include <linux/kallsyms.h>
 #include <linux/kasan.h>
+#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/percpu.h>
@@ -379,6 +380,12 @@ unsigned long gs_sys_jiffies(void);
 unsigned long gs_sys_jiffies(void)
 {
 	return jiffies;
+}
+
+u64 gs_sys_now_ns(void);
+u64 gs_sys_now_ns(void)
+{
+	return ktime_get_mono_fast_ns();
 }
 
 unsigned long gs_sys_msecs_to_jiffies(unsigned int ms);

@@ -153,6 +153,7 @@ extern "C" {
     pub(crate) fn gs_sys_sleep_tick();
     pub(crate) fn gs_sys_cpu_relax();
     pub(crate) fn gs_sys_jiffies() -> c_ulong;
+    pub(crate) fn gs_sys_now_ns() -> u64;
     pub(crate) fn gs_sys_msecs_to_jiffies(ms: c_uint) -> c_ulong;
     pub(crate) fn gs_sys_ticks_within(ms: c_uint) -> c_ulong;
     pub(crate) fn gs_sys_jiffies_to_msecs(ticks: usize) -> c_uint;

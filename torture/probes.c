@@ -9,6 +9,7 @@
 #include <linux/kprobes.h>
 #include <linux/slab.h>
 
+#include "gs_alone.h"
 #include "gs_torture.h"
 
 #define GST_PER_JIFFY	20	/* operations on one CPU */
@@ -92,10 +93,15 @@ int gst_probes_start(unsigned long entries, unsigned int nr)
 
 void gst_probes_stop(void)
 {
+	static struct cpumask gone;
 	unsigned int i;
 
+	if (!gst_nr_probes)
+		return;
+	gs_alone_begin(&gone);
 	for (i = 0; i < gst_nr_probes; i++)
 		if (gst_probes[i].pre_handler)
 			unregister_kprobe(&gst_probes[i]);
+	gs_alone_end(&gone);
 	kvfree(gst_probes);
 }

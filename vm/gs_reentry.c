@@ -24,6 +24,7 @@
 
 #include <graceslab.h>
 
+#include "../torture/gs_alone.h"
 #include "gs_object.h"
 
 #define GS_STOCK	32	/* objects that a CPU's handler has at hand */
@@ -247,11 +248,16 @@ static int gs_place_all(void)
 
 static void gs_remove_all(void)
 {
+	static struct cpumask gone;
 	unsigned int i;
 
-	for (i = 0; probes && i < nr_probes; i++)
+	if (!probes)
+		return;
+	gs_alone_begin(&gone);
+	for (i = 0; i < nr_probes; i++)
 		if (probes[i].placed)
 			unregister_kprobe(&probes[i].kp);
+	gs_alone_end(&gone);
 }
 
 /* ---- ordinary use ----------------------------------------------------------- */

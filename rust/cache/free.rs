@@ -213,14 +213,26 @@ pub(super) fn to_slabs(core: &Core, objects: &[*mut u8]) {
         let Some((slab, i)) = find(core, first) else {
             continue;
         };
-        // Neighbours mostly come together: as many as share a word of bits take one operation.
-        let (w, mut some) = (i / BITS, 1 << (i % BITS));
+        // Neighbours mostly come together, one behind the other: as many as share a word of bits
+        // take one operation.
+        let (w, mut bit) = (i / BITS, 1 << (i % BITS));
+        let (mut some, mut last) = (bit, first);
         while let Some((&next, more)) = rest.split_first() {
-            match slab.index_of(next) {
-                // One that comes twice is left for the next round, which sees it.
-                Some(k) if k / BITS == w && some & 1 << (k % BITS) == 0 => some |= 1 << (k % BITS),
-                _ => break,
+            bit = if slab.is_behind(next, last) {
+                bit << 1
+            } else {
+                match slab.index_of(next) {
+                    Some(k) if k / BITS == w => 1 << (k % BITS),
+                    _ => break,
+                }
+            };
+            // One that comes twice is left for the next round, which sees it, as is what may lie
+            // behind the last object or in the next word.
+            if bit & slab.word_mask(w) & !some == 0 {
+                break;
             }
+            some |= bit;
+            last = next;
             rest = more;
         }
         put_word(slab, w, some);

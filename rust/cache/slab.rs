@@ -45,6 +45,15 @@ pub(crate) struct Extra {
     pub(crate) align: usize,
 }
 
+/// Bytes that it takes to kmalloc() `bytes`, which are more than 64: the sizes of its caches.
+const fn kmalloced(bytes: usize) -> usize {
+    match bytes {
+        65..=96 => 96,
+        129..=192 => 192,
+        _ => bytes.next_power_of_two(),
+    }
+}
+
 /// How objects lie in a slab.
 #[derive(Clone, Copy)]
 pub(crate) struct Geometry {
@@ -107,8 +116,8 @@ impl Geometry {
         } else {
             stride - left
         };
-        // The smallest order that wastes less than 2 %, the descriptor counted; failing that, the
-        // one that wastes least.
+        // The smallest order that wastes less than 2.5 %, the descriptor counted; failing that,
+        // the one that wastes least.
         let mut best = (usize::MAX, 0);
         for order in 0..=MAX_ORDER.max(stride.div_ceil(page).next_power_of_two().ilog2()) {
             let bytes = page << order;
@@ -116,11 +125,12 @@ impl Geometry {
             if n == 0 {
                 continue;
             }
-            let waste = (bytes - n * stride + Slab::fixed_bytes()) * 1024 / bytes;
+            let apart = size_of::<Slab>() + 3 * bits::words_for(n) * size_of::<Word>();
+            let waste = (bytes - n * stride + kmalloced(apart)) * 1024 / bytes;
             if waste < best.0 {
                 best = (waste, order);
             }
-            if waste < 20 && n >= 8 {
+            if waste < 25 && n >= 8 {
                 break;
             }
         }
@@ -194,11 +204,6 @@ pub(crate) struct Slab {
 const _: () = assert!(size_of::<RcuHead>() <= size_of::<Link>());
 
 impl Slab {
-    /// Bytes of a descriptor without its bits.
-    pub(crate) const fn fixed_bytes() -> usize {
-        size_of::<Self>()
-    }
-
     /// Bitmaps that a slab of `core` has.
     fn bitmaps(core: &Core) -> usize {
         3 + usize::from(core.has(KMEMLEAK))
@@ -434,6 +439,20 @@ impl Slab {
                 .index((obj as usize).wrapping_sub(self.base as usize))
         };
         i.filter(|&i| i < self.objects())
+    }
+
+    /// Whether `obj` has the address that the object behind `last` would have.
+    #[inline]
+    pub(crate) fn is_behind(&self, obj: *const u8, last: *const u8) -> bool {
+        // SAFETY: As above.
+        let stride = unsafe { (*self.core).geometry.stride as usize };
+        obj as usize == (last as usize).wrapping_add(stride)
+    }
+
+    /// The bits that word `w` of each bitmap can have.
+    #[inline]
+    pub(crate) fn word_mask(&self, w: usize) -> usize {
+        bits::mask(self.objects(), w)
     }
 
     /// The index of the object in whose place `p` lies, be it in or around it.

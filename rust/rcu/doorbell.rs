@@ -24,7 +24,7 @@ use super::request;
 use crate::cache::core::Core;
 use crate::cache::service;
 use crate::percpu::{
-    self, Cpu, SealedList, Section, BELL, GLANCE, PERIOD, POLL, SEAL_OLD, TIMER, WORK,
+    self, Cpu, SealedList, Section, BELL, GLANCE, LOOK, PERIOD, POLL, SEAL_OLD, TIMER, WORK,
 };
 use crate::sys::{self, param, Param};
 use crate::trace;
@@ -96,6 +96,17 @@ pub(crate) fn glance(cpu: &Cpu) {
     if !STOPPING.load(Relaxed) {
         // SAFETY: The timer is there as long as nothing has stopped.
         unsafe { sys::gs_sys_glance_arm(cpu.id, cpu.glances.load(Relaxed)) };
+    }
+}
+
+/// Has `cpu`, which is this one, look at once, from its irq_work.
+///
+/// Context: Any context.
+pub(crate) fn look(cpu: &Cpu) {
+    if !STOPPING.load(Relaxed) {
+        cpu.todo.fetch_or(LOOK);
+        // SAFETY: irq_work may be queued in any context.
+        unsafe { sys::gs_sys_kick() };
     }
 }
 
@@ -259,7 +270,7 @@ fn serve_in(section: Section, cpu: &'static Cpu) -> bool {
     if todo & SEAL_OLD != 0 {
         arm |= seal_old(&section, cpu);
         arm |= poll(&section, cpu, false);
-    } else if todo & GLANCE != 0 {
+    } else if todo & (GLANCE | LOOK) != 0 {
         arm |= poll(&section, cpu, true);
     }
     arm |= request::serve(&section, cpu);

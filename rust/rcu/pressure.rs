@@ -6,25 +6,24 @@ use super::cookie::Cookie;
 use crate::sys::{self, param, Param};
 use kernel::sync::atomic::{Atomic, Full, Relaxed};
 
-/// When the last one was asked for, in jiffies.
-static LAST: Atomic<usize> = Atomic::new(0);
+/// When the last one was asked for, in ns.
+static LAST: Atomic<u64> = Atomic::new(0);
 /// Expedited grace periods asked for.
 pub(crate) static EXPEDITED: Atomic<u64> = Atomic::new(0);
 
 /// How many times more often than once in `expedite_ms` those ask who hold much.
-const MOST_OFTEN: usize = 10;
+const MOST_OFTEN: usize = 50;
 
 /// Whether one more may be asked for by somebody who may `often` times as often as others.
-fn due(now: usize, often: usize) -> bool {
+fn due(now: u64, often: usize) -> bool {
     // Where the system says that none is to be, who asks would wait for an ordinary one.
     // SAFETY: May be called in any context.
     if unsafe { !sys::gs_sys_expedites() } {
         return false;
     }
-    // SAFETY: As above.
-    let every = unsafe { sys::gs_sys_msecs_to_jiffies(param(Param::ExpediteMs)) } as usize;
+    let every = u64::from(param(Param::ExpediteMs)) * 1_000_000;
     let last = LAST.load(Relaxed);
-    last == 0 || now.wrapping_sub(last) >= (every / often).max(1)
+    last == 0 || now.wrapping_sub(last) >= every / often as u64
 }
 
 /// How often a CPU with sealed batches that weigh `sealed` may ask; not at all for 0.
@@ -35,6 +34,18 @@ fn often(sealed: usize) -> usize {
     }
 }
 
+/// Whether a queue whose sealed batches weighed `before` has so many more that somebody should
+/// look whether they are [`too_many`].
+///
+/// Context: Any context.
+#[inline]
+pub(crate) fn many_more(before: usize, now: usize) -> bool {
+    match param(Param::ExpediteBatches) as usize {
+        0 => false,
+        limit => now / limit > before / limit,
+    }
+}
+
 /// Whether a CPU with sealed batches that weigh `sealed` has so many that somebody should
 /// [`relieve`] it.
 ///
@@ -42,7 +53,7 @@ fn often(sealed: usize) -> usize {
 pub(crate) fn too_many(sealed: usize) -> bool {
     let often = often(sealed);
     // SAFETY: May be called in any context.
-    often != 0 && due(unsafe { sys::gs_sys_jiffies() } as usize, often)
+    often != 0 && due(unsafe { sys::gs_sys_now_ns() }, often)
 }
 
 /// Has a grace period end soon for a CPU with sealed batches that weigh `sealed`, if they are too
@@ -67,7 +78,7 @@ pub(crate) fn hurry(cookie: &mut Cookie) {
 fn ask(cookie: &mut Cookie, often: usize) {
     let last = LAST.load(Relaxed);
     // SAFETY: May be called in any context.
-    let now = unsafe { sys::gs_sys_jiffies() } as usize;
+    let now = unsafe { sys::gs_sys_now_ns() };
     // One of those who come at once asks for it, as the exchange pairs with itself; the others wait
     // for the same one.
     if due(now, often) && !cookie.poll() && LAST.cmpxchg(last, now.max(1), Full).is_ok() {

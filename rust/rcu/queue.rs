@@ -10,6 +10,7 @@ use super::batch::Fifo;
 use super::cookie::Cookie;
 use super::domain::Domain;
 use super::epoch::Claim;
+use super::pressure;
 use super::sheaf::Sheaf;
 use crate::inject;
 use crate::list::Link;
@@ -184,7 +185,7 @@ impl Queue {
     ///
     /// `this` must be a queue of `cpu`, whose section is open (or which is offline).
     pub(crate) unsafe fn seal(this: *mut Self, cpu: &Cpu, section: &Section, spin: bool) -> usize {
-        let begins;
+        let (begins, many);
         // SAFETY: The open batch belongs to the section, the sealed ones to the lock.
         unsafe {
             let batch = (*this).open;
@@ -197,7 +198,9 @@ impl Queue {
             };
             // Taken after the last object went in, on the CPU that all of them were added on.
             let cookie = Cookie::now();
+            let before = (*this).fifo.weight();
             (*this).fifo.seal(batch, cookie);
+            many = pressure::many_more(before, (*this).fifo.weight());
             begins = (*cpu.eras.get()).note(cookie, (*this).opened);
             let now = sys::gs_sys_jiffies() as usize;
             trace::seal(&*(*this).domain, cpu.id, (*batch).len(), (*this).age(now));
@@ -208,7 +211,10 @@ impl Queue {
             (*this).seals.add(1);
         }
         // The doorbell that rings already may be too early for the first batch of an era.
-        percpu::BELL | percpu::POLL | if begins { percpu::PERIOD } else { 0 }
+        percpu::BELL
+            | percpu::POLL
+            | if begins { percpu::PERIOD } else { 0 }
+            | if many { percpu::LOOK } else { 0 }
     }
 
     /// Jiffies since the open batch got its first object.
@@ -403,7 +409,7 @@ pub(crate) fn arm(cpu: &Cpu, arm: usize, spin: bool) {
     let bell = arm & percpu::BELL != 0 && !cpu.bell_armed.load(Relaxed);
     let period = arm & percpu::PERIOD != 0 && !bell;
     if !spin {
-        if timer || bell || period {
+        if timer || bell || period || arm & percpu::LOOK != 0 {
             cpu.todo.fetch_or(arm);
             // SAFETY: irq_work may be queued in any context.
             unsafe { sys::gs_sys_kick() };
@@ -415,6 +421,9 @@ pub(crate) fn arm(cpu: &Cpu, arm: usize, spin: bool) {
     if timer && !cpu.timer_armed.xchg(true, Full) {
         // SAFETY: The caller may take the timer base's lock.
         unsafe { sys::gs_sys_timer_arm(cpu.id, super::doorbell::delay(cpu, arm)) };
+    }
+    if arm & percpu::LOOK != 0 {
+        super::doorbell::look(cpu);
     }
     if arm & percpu::GLANCE != 0 {
         super::doorbell::glance(cpu);

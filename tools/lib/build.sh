@@ -15,20 +15,19 @@ build_dir() {
 }
 
 build_source() {
-	if [ "$(header "$1" tree)" = linked ]; then
-		linked_dir
-	else
-		source_dir
-	fi
+	case $(header "$1" tree) in
+	private | linked) linked_dir ;;
+	*) source_dir ;;
+	esac
 }
 
 kernel_make() {
-	local config=$1 cc=''
+	local config=$1
 	shift
 	# Where another checkout is linked in, all its files are new.
 	[ "$(header "$config" tree)" != linked ] || through_ccache "clang-$llvm"
 	make -C "$(build_source "$config")" O="$(build_dir "$config")" \
-		ARCH="$(header "$config" arch)" LLVM="-$llvm" ${cc:+"$cc"} KCFLAGS="$(header "$config" kcflags)" \
+		ARCH="$(header "$config" arch)" LLVM="-$llvm" KCFLAGS="$(header "$config" kcflags)" \
 		-j"$(nproc)" "$@"
 }
 
@@ -43,17 +42,35 @@ prepare() {
 	finish_bindgen
 }
 
+# begin CONFIG DIR - the directory of a build, empty or with what another one has compiled
+begin() {
+	local config=$1 dir=$2 from
+	[ ! -d "$dir" ] || return 0
+	from=$(header "$config" from)
+	if [ -n "$from" ]; then
+		from=$(build_dir "$from")
+		rm -rf "$dir.partial"
+		cp -a "$from" "$dir.partial"
+		rm -f "$dir.partial"/.graceslab-*
+		mv "$dir.partial" "$dir"
+	fi
+	mkdir -p "$dir"
+}
+
 configure() {
 	local config=$1 dir log lost asked
 	dir=$(build_dir "$config")
 	log=$cache/logs/$(basename "$dir")-config.log
 	asked=$dir/.graceslab-asked
 
-	mkdir -p "$dir"
-	if [ "$(header "$config" tree)" = linked ]; then
+	begin "$config" "$dir"
+	case $(header "$config" tree) in
+	private) need_links ;;
+	linked)
 		link_source
 		forget_other_checkout "$dir"
-	fi
+		;;
+	esac
 	fragment "$config" >"$asked.new"
 	if [ -f "$dir/.config" ] && cmp -s "$asked.new" "$asked" &&
 		[ -z "$(lost_symbols "$asked" "$dir/.config")" ]; then
@@ -89,12 +106,14 @@ fresh() {
 }
 
 build() {
-	local config=$1 dir log
+	local config=$1 dir log from
 	dir=$(build_dir "$config")
 	log=$cache/logs/$(basename "$dir").log
 
 	! fresh "$config" "$dir" || return 0
 	prepare
+	from=$(header "$config" from)
+	[ -z "$from" ] || [ -d "$dir" ] || "$checkout/tools/kernel" build "$from"
 	[ "$(header "$config" tree)" != linked ] || hold_linked
 	lock "$(basename "$dir")"
 	! fresh "$config" "$dir" || return 0

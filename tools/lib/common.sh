@@ -23,8 +23,9 @@ die() {
 	exit 1
 }
 
-# lock NAME - hold NAME until this process ends, for its children too; say so when
-# that means waiting
+# lock NAME - hold NAME until this process ends or unlocks it, for its children too;
+# say so when that means waiting
+declare -A lock_fd=()
 lock() {
 	local file=$cache/locks/$1 fd
 
@@ -36,6 +37,17 @@ lock() {
 		say "waiting for another run of $1 to end (lock $file)"
 		flock "$fd"
 	fi
+	lock_fd[$1]=$fd
+}
+
+# unlock NAME - let others have what this process has locked itself
+unlock() {
+	local fd=${lock_fd[$1]:-}
+
+	[ -n "$fd" ] || return 0
+	exec {fd}>&-
+	unset "lock_fd[$1]"
+	export GS_LOCKS_HELD="${GS_LOCKS_HELD/ $1/}"
 }
 
 # start LOG COMMAND... - run COMMAND in the background, in a process group of

@@ -4,7 +4,10 @@
 # Kernel configurations: a fragment in tools/configs each. Its header says
 #   # arch: NAME      the kernel's ARCH
 #   # base: NAME      another fragment that comes first; this one's lines win
-#   # tree: linked    build from the private copy with the checkout linked in
+#   # tree: private   build from a private copy of the source, which a checkout can be
+#                     linked into
+#   # tree: linked    the same, with the checkout linked in
+#   # from: NAME      begin with a copy of that build, which is mostly the same
 #   # kcflags: FLAGS  more flags for clang
 #   # guest: OPTIONS  of tools/guest run, for every guest of this kernel
 
@@ -31,7 +34,7 @@ header() {
 	local file base value
 	file=$(fragment_file "$1")
 	value=$(sed -n "s/^# $2: *//p" "$file" | head -n 1)
-	if [ -z "$value" ] && [ "$2" != base ]; then
+	if [ -z "$value" ] && [ "$2" != base ] && [ "$2" != from ]; then
 		base=$(header "$1" base)
 		[ -z "$base" ] || value=$(header "$base" "$2")
 	fi

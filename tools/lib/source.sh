@@ -77,6 +77,12 @@ linked_dir() {
 	printf '%s\n' "$cache/src/linked-$(source_key)"
 }
 
+# need_links - have it there, with whatever checkout
+need_links() {
+	[ "$(cat "$(linked_dir)/.linked" 2>/dev/null)" = "$(source_dir) $(source_version)" ] &&
+		[ -f "$(linked_dir)/lib/graceslab/Kconfig" ] || link_source
+}
+
 hold_linked() {
 	lock "linked-$(source_key)"
 }

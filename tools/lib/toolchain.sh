@@ -40,7 +40,10 @@ start_bindgen() {
 }
 
 finish_bindgen() {
-	[ -n "$bindgen_job" ] || return 0
+	[ -n "$bindgen_job" ] || {
+		unlock bindgen
+		return 0
+	}
 	step "$cache/logs/bindgen-wait.log" "waiting for cargo to build bindgen" \
 		tail --pid="$bindgen_job" -f "$bindgen_log"
 	wait "$bindgen_job" || {
@@ -48,6 +51,7 @@ finish_bindgen() {
 		die "could not build bindgen $bindgen_least or newer: see $bindgen_log; is the crate registry reachable?"
 	}
 	hash -r
+	unlock bindgen
 }
 
 # What a kernel build depends on besides its source and its configuration.
