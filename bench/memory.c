@@ -4,6 +4,7 @@
  * cache full of them, bookkeeping included.
  */
 #include <linux/kernel.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 
 #include "gs_bench.h"
@@ -58,6 +59,8 @@ static int gs_bytes(enum gs_bench_side side)
 		gs_cache_shrink(caches.ours);
 	else
 		kmem_cache_shrink(caches.peer);
+	/* Slabs go after a grace period. */
+	rcu_barrier();
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <linux/delay.h>
 #include <linux/ktime.h>
 #include <linux/rcupdate.h>
+#include <linux/timer.h>
 
 #include "gs_kunit.h"
 
@@ -123,7 +124,86 @@ static void gs_hurry_seldom(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
 }
 
+/* As expedite_batches comes, and some. */
+#define GS_HURRY_BATCHES	600
+#define GS_HURRY_OBJECTS	2
+
+/* Number of the expedited grace period that would end now. */
+static unsigned long gs_hurry_expedited(void)
+{
+	unsigned long cookie[2] = {};
+
+	get_state_synchronize_rcu_full((void *)cookie);
+	return cookie[1];
+}
+
+/* Ticks of the CPU that is pinned, each when its timers run. */
+static struct timer_list gs_hurry_timer;
+static unsigned long gs_hurry_ticks;
+
+static void gs_hurry_tick(struct timer_list *timer)
+{
+	WRITE_ONCE(gs_hurry_ticks, gs_hurry_ticks + 1);
+	mod_timer(timer, jiffies);
+}
+
+/*
+ * Seals many batches between two ticks, and looks whether one is expedited
+ * before the second; *@in_time is set if the batches were done by then.
+ */
+static bool gs_hurry_between(struct kunit *test, struct gs_cache *c,
+			     bool *in_time)
+{
+	struct gs_node *list = gs_test_list(test, c,
+					    GS_HURRY_BATCHES * GS_HURRY_OBJECTS,
+					    NULL);
+	unsigned long expedited, tick;
+	bool before = false;
+
+	timer_setup(&gs_hurry_timer, gs_hurry_tick, TIMER_PINNED);
+	mod_timer(&gs_hurry_timer, jiffies);
+	tick = READ_ONCE(gs_hurry_ticks);
+	while (READ_ONCE(gs_hurry_ticks) == tick)
+		cond_resched();
+	tick++;
+	expedited = gs_hurry_expedited();
+	gs_list_free_rcu(c, list);
+	while (READ_ONCE(gs_hurry_ticks) == tick && !before) {
+		*in_time = true;
+		cond_resched();
+		before = gs_hurry_expedited() != expedited &&
+			 READ_ONCE(gs_hurry_ticks) == tick;
+	}
+	timer_delete_sync(&gs_hurry_timer);
+	gs_cache_barrier(c);
+	msleep(GS_HURRY_MS);
+	return before;
+}
+
+/* Who seals very much at once does not wait for a tick to have it expedited. */
+static void gs_hurry_many(struct kunit *test)
+{
+	static const struct gs_cache_args args = {
+		.sheaf_capacity = GS_HURRY_OBJECTS
+	};
+	bool in_time = false, before;
+	struct gs_cache *c;
+
+	if (IS_ENABLED(CONFIG_TINY_RCU))
+		kunit_skip(test, "grace periods take no time");
+	c = gs_test_cache(test, "gs_hurry", 64, &args, 0);
+	if (!gs_hurry_once(gs_hurry_control, c))
+		kunit_skip(test, "no grace period is expedited here");
+	gs_pin_self(test);
+	before = gs_wait_until(gs_hurry_between(test, c, &in_time));
+	if (!in_time)
+		kunit_skip(test, "a tick is too short for it here");
+	KUNIT_EXPECT_TRUE(test, before);
+	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
+}
+
 static struct kunit_case gs_hurry_cases[] = {
+	KUNIT_CASE(gs_hurry_many),
 	KUNIT_CASE_PARAM(gs_hurry_barrier, gs_hurry_gen_params),
 	KUNIT_CASE(gs_hurry_seldom),
 	{ /* sentinel */ },

@@ -233,8 +233,6 @@ pub(crate) const PERIOD: usize = 16;
 pub(crate) const WORK: usize = 32;
 /// [`Cpu::todo`]: a sealed batch may be ripe soon after this tick; or it is time to look.
 pub(crate) const GLANCE: usize = 64;
-/// [`Cpu::todo`]: many batches have been sealed since somebody looked.
-pub(crate) const LOOK: usize = 128;
 
 /// Queues that have a non-empty open batch.
 pub(crate) type OpenList = List<Queue, { offset_of!(Queue, open_link) }>;

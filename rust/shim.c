@@ -988,9 +988,11 @@ void gs_sys_timer_arm(unsigned int cpu, unsigned long delay)
 void gs_sys_glance_arm(unsigned int cpu, unsigned int before);
 void gs_sys_glance_arm(unsigned int cpu, unsigned int before)
 {
-	if (HZ < 1000)
-		hrtimer_start(&per_cpu(gs_cpu_sys, cpu).glance,
-			      (NSEC_PER_SEC / HZ / 8) << before,
+	struct hrtimer *timer = &per_cpu(gs_cpu_sys, cpu).glance;
+
+	/* One that is armed again and again would never come. */
+	if (HZ < 1000 && !hrtimer_is_queued(timer))
+		hrtimer_start(timer, (NSEC_PER_SEC / HZ / 8) << before,
 			      HRTIMER_MODE_REL_PINNED);
 }
 

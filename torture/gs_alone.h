@@ -17,9 +17,12 @@ static inline void gs_alone_begin(struct cpumask *gone)
 	unsigned int cpu;
 
 	cpumask_clear(gone);
-	for_each_present_cpu(cpu) if (cpu != cpumask_first(cpu_present_mask) &&
-				      cpu_online(cpu) && !remove_cpu(cpu))
-		cpumask_set_cpu(cpu, gone);
+	for_each_present_cpu(cpu) {
+		if (cpu == cpumask_first(cpu_present_mask) || !cpu_online(cpu))
+			continue;
+		if (!remove_cpu(cpu))
+			cpumask_set_cpu(cpu, gone);
+	}
 }
 
 /* Brings them back. Sleeps. */

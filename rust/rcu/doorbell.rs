@@ -24,7 +24,7 @@ use super::request;
 use crate::cache::core::Core;
 use crate::cache::service;
 use crate::percpu::{
-    self, Cpu, SealedList, Section, BELL, GLANCE, LOOK, PERIOD, POLL, SEAL_OLD, TIMER, WORK,
+    self, Cpu, SealedList, Section, BELL, GLANCE, PERIOD, POLL, SEAL_OLD, TIMER, WORK,
 };
 use crate::sys::{self, param, Param};
 use crate::trace;
@@ -94,19 +94,13 @@ pub(crate) fn start_period() {
 /// Context: as for [`call_worker`].
 pub(crate) fn glance(cpu: &Cpu) {
     if !STOPPING.load(Relaxed) {
+        // After those that follow a tick, where so much is sealed that it is time.
+        let before = match cpu.glances.load(Relaxed) {
+            n if n < GLANCES => n,
+            _ => 0,
+        };
         // SAFETY: The timer is there as long as nothing has stopped.
-        unsafe { sys::gs_sys_glance_arm(cpu.id, cpu.glances.load(Relaxed)) };
-    }
-}
-
-/// Has `cpu`, which is this one, look at once, from its irq_work.
-///
-/// Context: Any context.
-pub(crate) fn look(cpu: &Cpu) {
-    if !STOPPING.load(Relaxed) {
-        cpu.todo.fetch_or(LOOK);
-        // SAFETY: irq_work may be queued in any context.
-        unsafe { sys::gs_sys_kick() };
+        unsafe { sys::gs_sys_glance_arm(cpu.id, before) };
     }
 }
 
@@ -270,7 +264,7 @@ fn serve_in(section: Section, cpu: &'static Cpu) -> bool {
     if todo & SEAL_OLD != 0 {
         arm |= seal_old(&section, cpu);
         arm |= poll(&section, cpu, false);
-    } else if todo & (GLANCE | LOOK) != 0 {
+    } else if todo & GLANCE != 0 {
         arm |= poll(&section, cpu, true);
     }
     arm |= request::serve(&section, cpu);

@@ -6,23 +6,25 @@ use super::cookie::Cookie;
 use crate::sys::{self, param, Param};
 use kernel::sync::atomic::{Atomic, Full, Relaxed};
 
-/// When the last one was asked for, in ns.
-static LAST: Atomic<u64> = Atomic::new(0);
+/// When somebody who waits asked for the last one, in ns.
+static HURRIED: Atomic<u64> = Atomic::new(0);
+/// When a CPU that holds much did.
+static RELIEVED: Atomic<u64> = Atomic::new(0);
 /// Expedited grace periods asked for.
 pub(crate) static EXPEDITED: Atomic<u64> = Atomic::new(0);
 
 /// How many times more often than once in `expedite_ms` those ask who hold much.
 const MOST_OFTEN: usize = 50;
 
-/// Whether one more may be asked for by somebody who may `often` times as often as others.
-fn due(now: u64, often: usize) -> bool {
+/// Whether one more may be asked for at `now`, the last one of its kind having been asked for at
+/// `last`, by somebody who may `often` times in `expedite_ms`.
+fn due(last: u64, now: u64, often: usize) -> bool {
     // Where the system says that none is to be, who asks would wait for an ordinary one.
     // SAFETY: May be called in any context.
     if unsafe { !sys::gs_sys_expedites() } {
         return false;
     }
     let every = u64::from(param(Param::ExpediteMs)) * 1_000_000;
-    let last = LAST.load(Relaxed);
     last == 0 || now.wrapping_sub(last) >= every / often as u64
 }
 
@@ -34,8 +36,8 @@ fn often(sealed: usize) -> usize {
     }
 }
 
-/// Whether a queue whose sealed batches weighed `before` has so many more that somebody should
-/// look whether they are [`too_many`].
+/// Whether a queue whose sealed batches weighed `before` has so many more that it is time to look
+/// whether they are [`too_many`], before the next tick.
 ///
 /// Context: Any context.
 #[inline]
@@ -53,7 +55,12 @@ pub(crate) fn many_more(before: usize, now: usize) -> bool {
 pub(crate) fn too_many(sealed: usize) -> bool {
     let often = often(sealed);
     // SAFETY: May be called in any context.
-    often != 0 && due(unsafe { sys::gs_sys_now_ns() }, often)
+    often != 0
+        && due(
+            RELIEVED.load(Relaxed),
+            unsafe { sys::gs_sys_now_ns() },
+            often,
+        )
 }
 
 /// Has a grace period end soon for a CPU with sealed batches that weigh `sealed`, if they are too
@@ -63,7 +70,7 @@ pub(crate) fn too_many(sealed: usize) -> bool {
 pub(crate) fn relieve(sealed: usize) {
     match often(sealed) {
         0 => {}
-        often => ask(&mut Cookie::now(), often),
+        often => ask(&RELIEVED, &mut Cookie::now(), often),
     }
 }
 
@@ -72,16 +79,16 @@ pub(crate) fn relieve(sealed: usize) {
 ///
 /// Context: Process context, may sleep.
 pub(crate) fn hurry(cookie: &mut Cookie) {
-    ask(cookie, 1);
+    ask(&HURRIED, cookie, 1);
 }
 
-fn ask(cookie: &mut Cookie, often: usize) {
-    let last = LAST.load(Relaxed);
+fn ask(kind: &Atomic<u64>, cookie: &mut Cookie, often: usize) {
+    let last = kind.load(Relaxed);
     // SAFETY: May be called in any context.
     let now = unsafe { sys::gs_sys_now_ns() };
     // One of those who come at once asks for it, as the exchange pairs with itself; the others wait
     // for the same one.
-    if due(now, often) && !cookie.poll() && LAST.cmpxchg(last, now.max(1), Full).is_ok() {
+    if due(last, now, often) && !cookie.poll() && kind.cmpxchg(last, now.max(1), Full).is_ok() {
         EXPEDITED.fetch_add(1, Relaxed);
         // SAFETY: Process context, and no reader of the caller's is open.
         unsafe { sys::gs_sys_synchronize_rcu_expedited() };

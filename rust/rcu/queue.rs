@@ -214,7 +214,7 @@ impl Queue {
         percpu::BELL
             | percpu::POLL
             | if begins { percpu::PERIOD } else { 0 }
-            | if many { percpu::LOOK } else { 0 }
+            | if many { percpu::GLANCE } else { 0 }
     }
 
     /// Jiffies since the open batch got its first object.
@@ -409,7 +409,7 @@ pub(crate) fn arm(cpu: &Cpu, arm: usize, spin: bool) {
     let bell = arm & percpu::BELL != 0 && !cpu.bell_armed.load(Relaxed);
     let period = arm & percpu::PERIOD != 0 && !bell;
     if !spin {
-        if timer || bell || period || arm & percpu::LOOK != 0 {
+        if timer || bell || period {
             cpu.todo.fetch_or(arm);
             // SAFETY: irq_work may be queued in any context.
             unsafe { sys::gs_sys_kick() };
@@ -421,9 +421,6 @@ pub(crate) fn arm(cpu: &Cpu, arm: usize, spin: bool) {
     if timer && !cpu.timer_armed.xchg(true, Full) {
         // SAFETY: The caller may take the timer base's lock.
         unsafe { sys::gs_sys_timer_arm(cpu.id, super::doorbell::delay(cpu, arm)) };
-    }
-    if arm & percpu::LOOK != 0 {
-        super::doorbell::look(cpu);
     }
     if arm & percpu::GLANCE != 0 {
         super::doorbell::glance(cpu);
