@@ -215,8 +215,10 @@ pub(super) fn to_slabs(core: &Core, objects: &[*mut u8]) {
         };
         // Neighbours mostly come together, one behind the other: as many as share a word of bits
         // take one operation.
-        let (w, mut bit) = (i / BITS, 1 << (i % BITS));
-        let (mut some, mut last) = (bit, first);
+        let (w, mut bit, mut last) = (i / BITS, 1 << (i % BITS), first);
+        // Bits that the word has and that are not to be set yet.
+        let all: usize = slab.word_mask(w);
+        let mut left = all ^ bit;
         while let Some((&next, more)) = rest.split_first() {
             bit = if slab.is_behind(next, last) {
                 bit << 1
@@ -228,14 +230,14 @@ pub(super) fn to_slabs(core: &Core, objects: &[*mut u8]) {
             };
             // One that comes twice is left for the next round, which sees it, as is what may lie
             // behind the last object or in the next word.
-            if bit & slab.word_mask(w) & !some == 0 {
+            if bit & left == 0 {
                 break;
             }
-            some |= bit;
+            left ^= bit;
             last = next;
             rest = more;
         }
-        put_word(slab, w, some);
+        put_word(slab, w, all ^ left);
     }
 }
 

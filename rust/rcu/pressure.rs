@@ -44,7 +44,7 @@ fn often(sealed: usize) -> usize {
 pub(crate) fn many_more(before: usize, now: usize) -> bool {
     match param(Param::ExpediteBatches) as usize {
         0 => false,
-        limit => now / limit > before / limit,
+        limit => now % limit < now - before,
     }
 }
 

@@ -36,6 +36,7 @@ prepare() {
 	if [ -n "$(missing_packages "${packages[@]}")" ]; then
 		lock packages
 		install_packages
+		unlock packages
 	fi
 	start_bindgen
 	fetch_source
@@ -65,7 +66,7 @@ configure() {
 
 	begin "$config" "$dir"
 	case $(header "$config" tree) in
-	private) need_links ;;
+	private) copy_source ;;
 	linked)
 		link_source
 		forget_other_checkout "$dir"

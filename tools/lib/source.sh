@@ -29,10 +29,12 @@ fetch_source() {
 	fi
 	[ ! -d "$dir" ] || return 0
 	lock "source-$KERNEL"
-	[ ! -d "$dir" ] || return 0
-	install xz-utils
-	download_source
-	unpack_source "$dir"
+	if [ ! -d "$dir" ]; then
+		install xz-utils
+		download_source
+		unpack_source "$dir"
+	fi
+	unlock "source-$KERNEL"
 }
 
 download_source() {
@@ -77,11 +79,6 @@ linked_dir() {
 	printf '%s\n' "$cache/src/linked-$(source_key)"
 }
 
-# need_links - have it there, with whatever checkout
-need_links() {
-	[ "$(cat "$(linked_dir)/.linked" 2>/dev/null)" = "$(source_dir) $(source_version)" ] &&
-		[ -f "$(linked_dir)/lib/graceslab/Kconfig" ] || link_source
-}
 
 hold_linked() {
 	lock "linked-$(source_key)"
@@ -102,17 +99,17 @@ key() {
 	printf '%s' "$*" | sha256sum | cut -c 1-10
 }
 
-# link_source - make the private copy, or let it point to this checkout: hard
-# links for everything but the two files that are changed, each of which is
-# replaced, never edited in place
-link_source() {
+# copy_source - make the private copy, with some checkout linked in: hard links for
+# everything but the two files that are changed, each of which is replaced, never
+# edited in place. Nobody waits for another lock while holding this one.
+copy_source() {
 	local from dir partial version
 	from=$(source_dir)
 	dir=$(linked_dir)
 	partial=$dir.partial
 	version=$(source_version)
 
-	hold_linked
+	lock "copy-$(source_key)"
 	if [ "$(cat "$dir/.linked" 2>/dev/null)" != "$from $version" ]; then
 		say "making a copy of the kernel source for checkouts to be linked into"
 		rm -rf "$partial" "$dir"
@@ -125,7 +122,15 @@ link_source() {
 		printf '%s' "$from $version" >"$partial/.linked"
 		mv "$partial" "$dir"
 	fi
-	ln -sfn "$checkout" "$dir/lib/graceslab"
+	[ -f "$dir/lib/graceslab/Kconfig" ] || ln -sfn "$checkout" "$dir/lib/graceslab"
+	unlock "copy-$(source_key)"
+}
+
+# link_source - let the private copy point to this checkout
+link_source() {
+	hold_linked
+	copy_source
+	ln -sfn "$checkout" "$(linked_dir)/lib/graceslab"
 }
 
 # forget_other_checkout BUILD - remove what BUILD has of another checkout: its
