@@ -12,7 +12,8 @@
 //!   as long as anything is sealed, from tick to tick at first, and has the worker come.
 //! - A grace period mostly ends right after a tick, which brings its last quiescent state: just
 //!   when the timer has polled in vain. Where ticks are far apart, a high-resolution timer
-//!   *glances* once more, an eighth of a tick later, and a quarter after that.
+//!   *glances* once more, an eighth of a tick later, and a quarter after that; and so it does
+//!   where so much is sealed that a grace period is to be expedited.
 //! - The *kick* is an irq_work: contexts that must not arm any of these leave that to it.
 
 use super::barrier;
