@@ -12,9 +12,9 @@ static void gs_merge_close_apart(struct kunit *test)
 	struct gs_cache_stats stats, more;
 	void *first, *second;
 
-	a = gs_test_cache(test, "gs_merge_a", 1000, NULL, GS_MERGE);
-	larger = gs_test_cache(test, "gs_merge_larger", 1008, NULL, GS_MERGE);
-	small = gs_test_cache(test, "gs_merge_few", 1000, &few, GS_MERGE);
+	a = gs_test_cache(test, "gs_merge_a", 2000, NULL, GS_MERGE);
+	larger = gs_test_cache(test, "gs_merge_larger", 2008, NULL, GS_MERGE);
+	small = gs_test_cache(test, "gs_merge_few", 2000, &few, GS_MERGE);
 	KUNIT_EXPECT_PTR_NE(test, a, larger);
 	KUNIT_EXPECT_PTR_NE(test, a, small);
 	KUNIT_EXPECT_PTR_NE(test, larger, small);
@@ -27,8 +27,8 @@ static void gs_merge_close_apart(struct kunit *test)
 	/* Unless KASAN has bytes of its own behind each. */
 	if (!IS_ENABLED(CONFIG_KASAN)) {
 		KUNIT_EXPECT_EQ(test, stats.objects, more.objects);
-		KUNIT_EXPECT_EQ(test, stats.object_size, 1000);
-		KUNIT_EXPECT_EQ(test, more.object_size, 1008);
+		KUNIT_EXPECT_EQ(test, stats.object_size, 2000);
+		KUNIT_EXPECT_EQ(test, more.object_size, 2008);
 	}
 	gs_cache_free(a, first);
 	gs_cache_free(larger, second);
