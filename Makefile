@@ -32,7 +32,7 @@ run test kunit mutants:
 	@tools/$@
 
 vm-test:
-	@tools/test guest-x86 kunit-ko-x86 run-x86 vm
+	@tools/test guest-x86 kunit-ko-x86 run-x86 vm-all
 
 bench:
 	@tools/bench $(if $(BASE),--base '$(BASE)')
