@@ -215,29 +215,27 @@ pub(super) fn to_slabs(core: &Core, objects: &[*mut u8]) {
         };
         // Neighbours mostly come together, one behind the other: as many as share a word of bits
         // take one operation.
-        let (w, mut bit, mut last) = (i / BITS, 1 << (i % BITS), first);
-        // Bits that the word has and that are not to be set yet.
-        let all: usize = slab.word_mask(w);
-        let mut left = all ^ bit;
+        let (w, mut k, mut last) = (i / BITS, i, first);
+        let mut some = 1 << (i % BITS);
         while let Some((&next, more)) = rest.split_first() {
-            bit = if slab.is_behind(next, last) {
-                bit << 1
+            k = if slab.is_behind(next, last) && k + 1 < slab.objects() {
+                k + 1
             } else {
                 match slab.index_of(next) {
-                    Some(k) if k / BITS == w => 1 << (k % BITS),
-                    _ => break,
+                    Some(k) => k,
+                    None => break,
                 }
             };
-            // One that comes twice is left for the next round, which sees it, as is what may lie
-            // behind the last object or in the next word.
-            if bit & left == 0 {
+            // One that comes twice is left for the next round, which sees it.
+            let bit = 1 << (k % BITS);
+            if k / BITS != w || some & bit != 0 {
                 break;
             }
-            left ^= bit;
+            some |= bit;
             last = next;
             rest = more;
         }
-        put_word(slab, w, all ^ left);
+        put_word(slab, w, some);
     }
 }
 
