@@ -211,6 +211,8 @@ static void gs_bulk_none(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
 	/* Some pages may have to wait for it, and the next test needs them. */
 	rcu_barrier();
+	if (IS_ENABLED(CONFIG_DEBUG_OBJECTS))
+		pr_info("graceslab-test: end expect\n");
 }
 
 static struct kunit_case gs_bulk_cases[] = {
