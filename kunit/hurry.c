@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A barrier does not wait for grace periods to come by themselves, unless it
- * has just had one expedited, or the system has none expedited.
+ * has just had one expedited, or the system has none expedited; and a CPU that
+ * seals much does not wait for its next tick.
  */
 #include <linux/delay.h>
 #include <linux/ktime.h>
@@ -15,15 +16,20 @@
 #define GS_HURRY_MS	120
 
 /*
- * The grace period, of those that are not expedited, which is the first to be
- * over for what is unlinked now.
+ * The grace period which is the first to be over for what is unlinked now: of
+ * those that are not expedited, or of those that are.
  */
-static unsigned long gs_hurry_period(void)
+static unsigned long gs_hurry_first(bool expedited)
 {
 	unsigned long cookie[2] = {};
 
 	get_state_synchronize_rcu_full((void *)cookie);
-	return cookie[0];
+	return cookie[expedited];
+}
+
+static unsigned long gs_hurry_period(void)
+{
+	return gs_hurry_first(false);
 }
 
 /* Whether somebody is through before it, whose wait nobody else has hurried. */
@@ -128,15 +134,6 @@ static void gs_hurry_seldom(struct kunit *test)
 #define GS_HURRY_BATCHES	600
 #define GS_HURRY_OBJECTS	2
 
-/* Number of the expedited grace period that would end now. */
-static unsigned long gs_hurry_expedited(void)
-{
-	unsigned long cookie[2] = {};
-
-	get_state_synchronize_rcu_full((void *)cookie);
-	return cookie[1];
-}
-
 /* Ticks of the CPU that is pinned, each when its timers run. */
 static struct timer_list gs_hurry_timer;
 static unsigned long gs_hurry_ticks;
@@ -166,12 +163,12 @@ static bool gs_hurry_between(struct kunit *test, struct gs_cache *c,
 	while (READ_ONCE(gs_hurry_ticks) == tick)
 		cond_resched();
 	tick++;
-	expedited = gs_hurry_expedited();
+	expedited = gs_hurry_first(true);
 	gs_list_free_rcu(c, list);
 	while (READ_ONCE(gs_hurry_ticks) == tick && !before) {
 		*in_time = true;
 		cond_resched();
-		before = gs_hurry_expedited() != expedited &&
+		before = gs_hurry_first(true) != expedited &&
 			 READ_ONCE(gs_hurry_ticks) == tick;
 	}
 	timer_delete_sync(&gs_hurry_timer);

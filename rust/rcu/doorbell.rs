@@ -92,7 +92,7 @@ pub(crate) fn start_period() {
 
 /// Has `cpu`, which is this one, look once more before the next tick.
 ///
-/// Context: as for [`call_worker`].
+/// Context: any that may take a timer base's lock.
 pub(crate) fn glance(cpu: &Cpu) {
     if !STOPPING.load(Relaxed) {
         // After those that follow a tick, where so much is sealed that it is time.

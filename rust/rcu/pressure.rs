@@ -25,7 +25,7 @@ fn due(last: u64, now: u64, often: usize) -> bool {
         return false;
     }
     let every = u64::from(param(Param::ExpediteMs)) * 1_000_000;
-    last == 0 || now.wrapping_sub(last) >= every / often as u64
+    last == 0 || now.saturating_sub(last) >= every / often as u64
 }
 
 /// How often a CPU with sealed batches that weigh `sealed` may ask; not at all for 0.
@@ -54,13 +54,13 @@ pub(crate) fn many_more(before: usize, now: usize) -> bool {
 /// Context: Any context.
 pub(crate) fn too_many(sealed: usize) -> bool {
     let often = often(sealed);
+    if often == 0 {
+        return false;
+    }
+    let last = RELIEVED.load(Relaxed);
     // SAFETY: May be called in any context.
-    often != 0
-        && due(
-            RELIEVED.load(Relaxed),
-            unsafe { sys::gs_sys_now_ns() },
-            often,
-        )
+    let now = unsafe { sys::gs_sys_now_ns() };
+    due(last, now, often)
 }
 
 /// Has a grace period end soon for a CPU with sealed batches that weigh `sealed`, if they are too
