@@ -61,6 +61,25 @@ class Cells(unittest.TestCase):
         self.run_cell(cell, 0, 0)
         self.assertEqual(matrix.state(cell, 'one'), 'red')
 
+    def test_goes_on_where_it_was_cut_off(self):
+        cell = matrix.CELLS[0]
+        steps = cell.steps.split()
+        cut = mock.Mock(side_effect=[matrix.Counts(1), KeyboardInterrupt])
+        with mock.patch.object(matrix, 'run', cut), self.assertRaises(KeyboardInterrupt):
+            matrix.run_cell(cell, 'one')
+        self.assertEqual(matrix.state(cell, 'one'), 'begun')
+        with mock.patch.object(matrix, 'run', return_value=matrix.Counts(1)) as run:
+            matrix.run_cell(cell, 'one')
+        self.assertEqual(run.call_count, len(steps) - 1)
+        self.assertEqual(matrix.state(cell, 'one'), 'green')
+        # What was begun with other sources is begun again.
+        cut = mock.Mock(side_effect=[matrix.Counts(1), KeyboardInterrupt])
+        with mock.patch.object(matrix, 'run', cut), self.assertRaises(KeyboardInterrupt):
+            matrix.run_cell(cell, 'two')
+        with mock.patch.object(matrix, 'run', return_value=matrix.Counts(1)) as run:
+            matrix.run_cell(cell, 'three')
+        self.assertEqual(run.call_count, len(steps))
+
     def test_each_series_has_its_result(self):
         here, other = [cell for cell in matrix.CELLS if cell.config == 'uml-up']
         self.run_cell(here, 1, 0)
