@@ -215,27 +215,36 @@ pub(super) fn to_slabs(core: &Core, objects: &[*mut u8]) {
         };
         // Neighbours mostly come together, one behind the other: as many as share a word of bits
         // take one operation.
-        let (w, mut k, mut last) = (i / BITS, i, first);
-        let mut some = 1 << (i % BITS);
+        let (w, mut bit, mut last) = (i / BITS, 1 << (i % BITS), first);
+        let in_order = rest
+            .first()
+            .is_some_and(|&next| slab.is_behind(next, first));
+        // Bits that the word may have, and those of them that are not to be set yet.
+        let all = if in_order {
+            slab.word_mask(w)
+        } else {
+            usize::MAX
+        };
+        let mut left: usize = all ^ bit;
         while let Some((&next, more)) = rest.split_first() {
-            k = if slab.is_behind(next, last) && k + 1 < slab.objects() {
-                k + 1
+            bit = if in_order && slab.is_behind(next, last) {
+                bit << 1
             } else {
                 match slab.index_of(next) {
-                    Some(k) => k,
-                    None => break,
+                    Some(k) if k / BITS == w => 1 << (k % BITS),
+                    _ => break,
                 }
             };
-            // One that comes twice is left for the next round, which sees it.
-            let bit = 1 << (k % BITS);
-            if k / BITS != w || some & bit != 0 {
+            // One that comes twice is left for the next round, which sees it, as is what may lie
+            // behind the last object or in the next word.
+            if bit & left == 0 {
                 break;
             }
-            some |= bit;
+            left ^= bit;
             last = next;
             rest = more;
         }
-        put_word(slab, w, some);
+        put_word(slab, w, all ^ left);
     }
 }
 

@@ -449,6 +449,12 @@ impl Slab {
         obj as usize == (last as usize).wrapping_add(stride)
     }
 
+    /// The bits that word `w` of each bitmap can have.
+    #[inline]
+    pub(crate) fn word_mask(&self, w: usize) -> usize {
+        bits::mask(self.objects(), w)
+    }
+
     /// The index of the object in whose place `p` lies, be it in or around it.
     pub(crate) fn index_around(&self, p: *const u8) -> usize {
         let offset = (p as usize).saturating_sub(self.pages() as usize);
