@@ -328,8 +328,7 @@ GS_SHIM bool gs_sys_may_sleep(void)
 {
 	if (IS_ENABLED(CONFIG_PREEMPT_COUNT))
 		return likely(preemptible() && !rcu_preempt_depth());
-	return !in_nmi() && !in_hardirq() && !in_serving_softirq() &&
-	       !irqs_disabled() && !rcu_preempt_depth();
+	return in_task() && !irqs_disabled() && !rcu_preempt_depth();
 }
 
 unsigned int gs_sys_this_cpu(void);
