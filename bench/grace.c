@@ -76,7 +76,7 @@ static int gs_dtor(enum gs_bench_side side)
 
 static int gs_drain(enum gs_bench_side side)
 {
-	unsigned long pages, least, periods;
+	unsigned long pages, least, periods, expedited;
 	size_t i, nr;
 	u64 begin;
 	int ret;
@@ -89,6 +89,7 @@ static int gs_drain(enum gs_bench_side side)
 	pages = gs_bench_free_pages();
 	least = pages;
 	periods = gs_bench_grace_periods();
+	expedited = gs_bench_expedited();
 	begin = gs_bench_now();
 	for (i = 0; i < GS_DRAIN; i += nr) {
 		nr = min_t(size_t, GS_DRAIN - i, GS_DRAIN_STEP);
@@ -100,6 +101,8 @@ static int gs_drain(enum gs_bench_side side)
 	gs_bench_each("drain", side, gs_bench_now() - begin, GS_DRAIN);
 	gs_bench_sample("drain_periods", "periods", side,
 			1000ULL * (gs_bench_grace_periods() - periods));
+	gs_bench_sample("drain_expedited", "periods", side,
+			1000ULL * (gs_bench_expedited() - expedited));
 	/* What it takes to have the objects wait, beyond the objects. */
 	gs_bench_sample("drain_memory", "KiB", side,
 			1000ULL * (pages - least) * (PAGE_SIZE / 1024));

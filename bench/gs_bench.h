@@ -67,14 +67,17 @@ void gs_bench_sort(u64 *values, size_t nr);
 /* Pages that the page allocator has, lists of each CPU included. */
 unsigned long gs_bench_free_pages(void);
 
-/* Number of the grace period that would end now. */
+/* Grace periods that have gone by, and expedited ones; one that runs has not. */
 unsigned long gs_bench_grace_periods(void);
+unsigned long gs_bench_expedited(void);
 
 #ifdef CONFIG_TINY_RCU
 #define rcu_get_gp_seq() 0UL
+#define rcu_exp_batches_completed() 0UL
 #else
-/* Exported for tests; no header for modules has it. */
+/* Exported for tests; no header for modules has them. */
 unsigned long rcu_get_gp_seq(void);
+unsigned long rcu_exp_batches_completed(void);
 #endif
 
 /* Something else for each grace period that runs, 0 where none does. */

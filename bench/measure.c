@@ -6,6 +6,7 @@
  * time stamp counter advances by one with each instruction, whatever the host
  * is doing, and is read at the cost of two.
  */
+#include <linux/delay.h>
 #include <linux/kernel.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
@@ -19,6 +20,9 @@
 #endif
 
 #include "gs_bench.h"
+
+/* Longer than the timers of either side. */
+#define GS_SETTLE_MS	50
 
 #define GS_LINES_SIZE	(4 << 20)
 
@@ -89,8 +93,9 @@ int gs_bench_repeat(unsigned int repeats, gs_bench_once once)
 		gs_warm = i == 0;
 		/* Whoever comes second finds the machine as the other left it. */
 		for (turn = 0; turn < SIDES && !ret; turn++) {
+			/* What a side puts off is not the other one's to pay. */
+			msleep(GS_SETTLE_MS);
 			ret = once((i + turn) % SIDES);
-			cond_resched();
 		}
 	}
 	gs_warm = false;
@@ -142,8 +147,12 @@ unsigned long gs_bench_period_now(void)
 
 unsigned long gs_bench_grace_periods(void)
 {
-	/* One that runs has not gone by. */
 	return rcu_get_gp_seq() >> 2;
+}
+
+unsigned long gs_bench_expedited(void)
+{
+	return rcu_exp_batches_completed() >> 2;
 }
 
 int gs_bench_measure_init(void)

@@ -2,29 +2,72 @@
 /*
  * What a cache does though nobody asks it to: no barrier, no shrink, no destroy.
  */
+#include <linux/delay.h>
 #include <linux/hrtimer.h>
 #include <linux/irqflags.h>
+#include <linux/jiffies.h>
 
 #include "gs_kunit.h"
 
 #define GS_ITSELF_SIZE	512
 
-/* Pages go back when many slabs have only free objects left. */
+/* Pages go back when many slabs have only free objects left, each time. */
 static void gs_itself_trims(struct kunit *test)
 {
+	unsigned int nr = 8000, i, round;
 	struct gs_cache_stats stats;
-	unsigned int nr = 8000, i;
 	struct gs_cache *c;
 	void **objs;
 
 	c = gs_test_cache(test, "gs_itself", GS_ITSELF_SIZE, NULL,
 			  gs_param_flags(test));
+	for (round = 0; round < 2; round++) {
+		objs = gs_test_objects(test, c, GS_ITSELF_SIZE, nr);
+		stats = gs_test_stats(test, c);
+		for (i = 0; i < nr; i++)
+			gs_cache_free(c, objs[i]);
+		KUNIT_EXPECT_TRUE(test,
+				  gs_wait_until(gs_test_stats(test, c).slabs <
+						stats.slabs / 2));
+	}
+	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
+}
+
+#define GS_BURST_ROUNDS	200
+
+/*
+ * Not before the burst that left them empty may be over: the next one within
+ * 10 ms finds them all. A round that takes longer tells nothing.
+ */
+static void gs_itself_burst(struct kunit *test)
+{
+	unsigned int nr = 4000, i, round;
+	struct gs_cache *c;
+	bool told = false;
+	void **objs;
+
+	c = gs_test_cache(test, "gs_itself", GS_ITSELF_SIZE, NULL, 0);
 	objs = gs_test_objects(test, c, GS_ITSELF_SIZE, nr);
-	stats = gs_test_stats(test, c);
+	for (round = 0; round < GS_BURST_ROUNDS && !told; round++) {
+		u64 slabs = gs_test_stats(test, c).slabs, left;
+		unsigned long begin = jiffies;
+
+		for (i = 0; i < nr; i++)
+			gs_cache_free(c, objs[i]);
+		/* For a worker that has been sent for. */
+		usleep_range(200, 400);
+		left = gs_test_stats(test, c).slabs;
+		told = time_before(jiffies, begin + msecs_to_jiffies(10));
+		if (told)
+			KUNIT_EXPECT_EQ(test, left, slabs);
+		for (i = 0; i < nr; i++) {
+			objs[i] = gs_cache_alloc(c, GFP_KERNEL);
+			KUNIT_ASSERT_NOT_NULL(test, objs[i]);
+		}
+	}
+	KUNIT_EXPECT_TRUE(test, told);
 	for (i = 0; i < nr; i++)
 		gs_cache_free(c, objs[i]);
-	KUNIT_EXPECT_TRUE(test, gs_wait_until(gs_test_stats(test, c).slabs <
-					      stats.slabs / 2));
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
 }
 
@@ -167,6 +210,7 @@ static struct kunit_case gs_itself_cases[] = {
 	KUNIT_CASE_PARAM(gs_itself_irqs_off, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_itself_again, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_itself_trims, gs_flags_gen_params),
+	KUNIT_CASE(gs_itself_burst),
 	KUNIT_CASE_PARAM(gs_itself_deferred, gs_flags_gen_params),
 	{ /* sentinel */ },
 };

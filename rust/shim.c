@@ -931,6 +931,7 @@ static struct workqueue_struct *gs_wq;
 /* For what may wait for memory, as nothing that frees some may. */
 static struct workqueue_struct *gs_family_wq;
 static struct work_struct gs_attend_work;
+static struct delayed_work gs_trims_work;
 static struct work_struct gs_heads_work;
 static int gs_hp_state;
 
@@ -963,6 +964,11 @@ static void gs_reclaim_fn(struct work_struct *work)
 static void gs_attend_fn(struct work_struct *work)
 {
 	gs_rs_attend();
+}
+
+static void gs_trims_fn(struct work_struct *work)
+{
+	gs_rs_trims();
 }
 
 static void gs_heads_fn(struct work_struct *work)
@@ -1017,6 +1023,12 @@ void gs_sys_attend_queue(void);
 void gs_sys_attend_queue(void)
 {
 	queue_work(gs_wq, &gs_attend_work);
+}
+
+void gs_sys_trims_queue(void);
+void gs_sys_trims_queue(void)
+{
+	queue_delayed_work(gs_wq, &gs_trims_work, msecs_to_jiffies(10));
 }
 
 void gs_sys_heads_queue(void);
@@ -1251,6 +1263,7 @@ int gs_sys_start(void)
 	}
 	gs_gp_start = gs_gp_number();
 	INIT_WORK(&gs_attend_work, gs_attend_fn);
+	INIT_DELAYED_WORK(&gs_trims_work, gs_trims_fn);
 	INIT_WORK(&gs_heads_work, gs_heads_fn);
 	for_each_possible_cpu(cpu) {
 		struct gs_cpu_sys *sys = &per_cpu(gs_cpu_sys, cpu);
@@ -1303,6 +1316,7 @@ void gs_sys_quiesce(void)
 	/* A callback queues work, and a work may queue one more. */
 	for (pass = 0; pass < 2; pass++) {
 		rcu_barrier();
+		flush_delayed_work(&gs_trims_work);
 		flush_workqueue(gs_family_wq);
 		flush_workqueue(gs_wq);
 	}

@@ -71,6 +71,7 @@ void gs_rs_reclaim(unsigned int cpu);    /* process */
 void gs_rs_cpu_dead(unsigned int cpu);   /* process */
 void gs_rs_ipi(void *arg);               /* hard interrupt; process, irqs off */
 void gs_rs_attend(void);                 /* process */
+void gs_rs_trims(void);                  /* process */
 void gs_rs_heads(void);                  /* process */
 void gs_rs_watch(bool on);               /* process */
 void gs_rs_debug_changed(void);          /* process */

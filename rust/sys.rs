@@ -218,6 +218,7 @@ extern "C" {
     pub(crate) fn gs_sys_bell_ring(cpu: c_uint);
     pub(crate) fn gs_sys_reclaim_queue(cpu: c_uint);
     pub(crate) fn gs_sys_attend_queue();
+    pub(crate) fn gs_sys_trims_queue();
     pub(crate) fn gs_sys_heads_queue();
     pub(crate) fn gs_sys_core_init(sys: *mut CoreSys);
     pub(crate) fn gs_sys_core_queue(sys: *mut CoreSys) -> bool;

@@ -192,6 +192,9 @@ pub(crate) struct Core {
     /// On the attention list, or on its way there.
     pub(crate) attention: Atomic<bool>,
     pub(crate) attention_next: *mut Core,
+    /// On the list of those to be trimmed, or on its way there.
+    pub(crate) trim: Atomic<bool>,
+    pub(crate) trim_next: *mut Core,
     /// Slabs with pending bits that no service has seen yet.
     pub(crate) pending_slabs: Stack<Slab, { offset_of!(Slab, pending_next) }>,
     /// Slabs with pending bits; under the service mutex.
@@ -305,6 +308,8 @@ impl Core {
                 handle_gone: Atomic::new(false),
                 attention: Atomic::new(false),
                 attention_next: null_mut(),
+                trim: Atomic::new(false),
+                trim_next: null_mut(),
                 pending_slabs: Stack::new(),
                 waiting: core::cell::UnsafeCell::new(null_mut()),
                 bell_armed: Atomic::new(false),

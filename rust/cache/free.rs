@@ -320,7 +320,7 @@ fn put_word(slab: &Slab, w: usize, some: usize) {
         && bits::all(slab.free(), n)
         && core.empties.fetch_add(1, Relaxed) + 1 == TRIM_AFTER
     {
-        service::attend(core);
+        service::trim_soon(core);
     }
 }
 

@@ -64,7 +64,7 @@ fn gap() -> usize {
 
 /// The largest capacity that sheaves of objects `stride` bytes apart grow to.
 fn most(first: u32, stride: usize) -> u32 {
-    let n = Batch::fitting(MOST_BYTES).min((MOST_OBJECTS / stride) as u32);
+    let n = Batch::fitting(MOST_BYTES).min((MOST_OBJECTS / stride.max(1)) as u32);
     // What kmalloc() has a size for: the power of two that is not more.
     Batch::fitting(1 << Batch::bytes(n).ilog2()).max(first)
 }

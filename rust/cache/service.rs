@@ -28,13 +28,21 @@ use kernel::prelude::*;
 use kernel::sync::atomic::{Atomic, Full, Relaxed};
 
 type Attention = Stack<Core, { offset_of!(Core, attention_next) }>;
+type Trims = Stack<Core, { offset_of!(Core, trim_next) }>;
 
 /// Cores that want their work queued; each has a reference for it.
 static ATTENTION: Attention = Stack::new();
+/// Those that want it queued when the burst that left slabs empty may be over; likewise.
+static TRIMS: Trims = Stack::new();
 
 /// Whether [`gs_rs_attend`] has something to do.
 pub(crate) fn attention_wanted() -> bool {
     !ATTENTION.is_empty()
+}
+
+/// Whether [`gs_rs_trims`] has something to do.
+pub(crate) fn trims_wanted() -> bool {
+    !TRIMS.is_empty()
 }
 
 /// Has the work of `core` queued soon.
@@ -48,6 +56,22 @@ pub(crate) fn attend(core: &Core) {
     }
     // SAFETY: The flag makes this the only push, and the reference keeps the core.
     if unsafe { ATTENTION.push((&raw const *core).cast_mut()) } {
+        // SAFETY: irq_work may be queued in any context.
+        unsafe { sys::gs_sys_kick() };
+    }
+}
+
+/// Has the work of `core` queued 10 ms later: who empties slabs may empty more, and then take them
+/// again.
+///
+/// Context: As for [`attend`].
+pub(super) fn trim_soon(core: &Core) {
+    // As in `attend`; pairs with the exchange in `gs_rs_trims`.
+    if core.trim.load(Relaxed) || core.trim.xchg(true, Full) || !core.get() {
+        return;
+    }
+    // SAFETY: The flag makes this the only push, and the reference keeps the core.
+    if unsafe { TRIMS.push((&raw const *core).cast_mut()) } {
         // SAFETY: irq_work may be queued in any context.
         unsafe { sys::gs_sys_kick() };
     }
@@ -91,6 +115,25 @@ extern "C" fn gs_rs_attend() {
             }
             // What is pending from here on asks again. Pairs with the exchange in `attend`.
             (*core).attention.xchg(false, Full);
+            Core::queue_work(core);
+        }
+    }
+}
+
+/// Queues the work of each core that is to be trimmed. Process context.
+#[no_mangle]
+extern "C" fn gs_rs_trims() {
+    let mut taken = TRIMS.take();
+    loop {
+        // SAFETY: As in `gs_rs_attend`.
+        unsafe {
+            let core = Trims::pop_taken(&mut taken);
+            if core.is_null() {
+                return;
+            }
+            // Slabs that become empty from here on ask again. Pairs with the exchange in
+            // `trim_soon`.
+            (*core).trim.xchg(false, Full);
             Core::queue_work(core);
         }
     }

@@ -335,6 +335,10 @@ extern "C" fn gs_rs_kick(id: u32) {
         // SAFETY: An irq_work handler may queue work.
         unsafe { sys::gs_sys_attend_queue() };
     }
+    if service::trims_wanted() {
+        // SAFETY: As above.
+        unsafe { sys::gs_sys_trims_queue() };
+    }
     if Cpu::get(id).heads.wanted() {
         // SAFETY: As above.
         unsafe { sys::gs_sys_heads_queue() };

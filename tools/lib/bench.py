@@ -8,7 +8,8 @@ that was sampled:
     ground, kernel, name, unit, ours, peer, ratio, spread
 
 ours and peer are medians, ratio is ours / peer, and spread is the interquartile
-range of the ratios of samples taken side by side, relative to their median.
+range of the ratios of samples taken side by side, relative to their median. Where
+the peer's is nothing, so is the ratio.
 """
 
 import re
@@ -22,7 +23,7 @@ KEYS = ('ground', 'kernel', 'name', 'unit', 'ours', 'peer', 'ratio', 'spread')
 NAMES: Dict[str, List[str]] = {
     'burst': ['burst_alloc', 'burst_free'],
     'dtor': ['dtor', 'dtor_call'],
-    'drain': ['drain', 'drain_periods', 'drain_memory'],
+    'drain': ['drain', 'drain_periods', 'drain_expedited', 'drain_memory'],
     'barrier': ['barrier', 'barrier_period'],
     'barriers': [f'barrier_{which}_{n}' for n in (0, 1, 1000000) for which in ('cache', 'all')],
     'age': ['age_median', 'age_max', 'age_bound'],
@@ -143,7 +144,7 @@ def check(output: Output, ends: Dict[str, int], rows: List[str], cpus: int,
                 got = len(sides.get(side, []))
                 if got != repeats:
                     raise Broken(f'row {row}: {got} samples of {name} ({side}), not {repeats}')
-                if max(sides[side]) <= 0 and name != 'drain_memory':
+                if max(sides[side]) <= 0 and not name.startswith('drain_'):
                     raise Broken(f'row {row}: {name} ({side}) is nothing but zeroes')
 
 
@@ -204,7 +205,8 @@ def table(found: List[Result], base: Optional[List[Result]] = None) -> str:
     for r in found:
         aim, good = target(r), reached(r)
         sign = '>=' if r.name in MORE_IS_BETTER else '<='
-        line = [r.ground, r.name, r.unit, number(r.ours), number(r.peer), number(r.ratio),
+        line = [r.ground, r.name, r.unit, number(r.ours), number(r.peer),
+                number(r.ratio) if r.peer else '-',
                 f'{100 * r.spread:.0f} %', f'{sign} {aim:.2f}' if aim else '-',
                 '' if good is None else 'ok' if good else 'missed']
         if base is not None:

@@ -18,7 +18,7 @@ mutant may have several such pairs. The old text has to be there exactly once,
 whatever its white space; with `in`, within the braces that follow that text,
 which has to be there exactly once as well. Optional are
 
-    how: kunit | kunit-up | kunit-numa | host | vm    what runs `by`; kunit if not said
+    how: kunit | kunit-up | kunit-x86 | kunit-numa | host | vm    what runs `by`; kunit if not said
     limit: SECONDS                       a mutant that takes longer has hung
     repeat: N                            run `by` N times: what it breaks is a race
     sample: yes                          one of those that tools/test runs
@@ -32,7 +32,7 @@ import re
 from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple, Tuple
 
-HOW = ('kunit', 'kunit-up', 'kunit-numa', 'host', 'vm')
+HOW = ('kunit', 'kunit-up', 'kunit-x86', 'kunit-numa', 'host', 'vm')
 FIELDS = ('what', 'by', 'in', 'how', 'limit', 'repeat', 'sample', 'survives')
 
 
