@@ -873,6 +873,22 @@ int gs_sys_node_of(const void *p)
 	return page ? page_to_nid(page) : NUMA_NO_NODE;
 }
 
+/*
+ * Whether @p, which lies where vmalloc() has its areas, may be in one. On arm64 the
+ * kernel's image is among them, of pages that were never anybody's to free.
+ */
+static __always_inline bool gs_in_vmalloc_area(const void *p)
+{
+	struct page *page;
+
+	if (object_is_on_stack(p))
+		return false;
+	if (!IS_ENABLED(CONFIG_ARM64))
+		return true;
+	page = vmalloc_to_page(p);
+	return page && !PageReserved(page);
+}
+
 enum gs_kind { GS_KIND_KMALLOC, GS_KIND_VMALLOC, GS_KIND_OWN, GS_KIND_BAD };
 
 /* What a pointer is, and for an object of ours the slab that it lies in. */
@@ -882,7 +898,7 @@ GS_SHIM int gs_sys_kind(const void *p, void **slab)
 	struct page *page = gs_head_page(p);
 
 	if (unlikely(!page))
-		return is_vmalloc_addr(p) && !object_is_on_stack(p) ?
+		return is_vmalloc_addr(p) && gs_in_vmalloc_area(p) ?
 			       GS_KIND_VMALLOC :
 			       GS_KIND_BAD;
 	if (PageSlab(page) || PageLargeKmalloc(page))
