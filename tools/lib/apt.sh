@@ -107,12 +107,14 @@ own_sources() {
 }
 
 # in_suite SUITE COMMAND... - an apt command that sees SUITE of the machine's
-# mirror, beside nothing else; its lists and downloads are in the cache
+# mirror, beside nothing else; its lists and downloads are in the cache. Where
+# $foreign names an architecture, so for that one
 in_suite() {
-	local suite=$1 dir=$cache/apt/$1 command=$2
+	local suite=$1 dir=$cache/apt/$1${foreign:+-$foreign} command=$2
 	shift 2
 
-	"$command" -q -o Dir::Etc::sourcelist=/dev/null \
+	"$command" -q ${foreign:+-o APT::Architecture="$foreign" -o APT::Architectures="$foreign"} \
+		-o Dir::Etc::sourcelist=/dev/null \
 		-o Dir::Etc::sourceparts="$dir/sources" \
 		-o Dir::State::lists="$dir/lists" \
 		-o Dir::Cache="$dir/cache" \
@@ -122,14 +124,15 @@ in_suite() {
 # open_suite SUITE - fetch its package lists, once a day; false when there is
 # no such suite on the mirror
 open_suite() {
-	local suite=$1 dir=$cache/apt/$1 stamp=$cache/apt/$1/fetched
+	local suite=$1 dir=$cache/apt/$1${foreign:+-$foreign}
+	local stamp=$dir/fetched
 
 	[ -z "$(find "$stamp" -mmin -1440 2>/dev/null)" ] || return 0
 	mkdir -p "$dir/sources" "$dir/lists/partial" "$dir/cache/archives/partial"
 	own_sources "$suite" | awk 'NF == 0 && seen { exit } { print; seen = 1 }' \
 		>"$dir/sources/suite.sources"
 	[ -s "$dir/sources/suite.sources" ] || return 1
-	say "looking into suite $suite"
+	say "looking into suite $suite${foreign:+ for $foreign}"
 	in_suite "$suite" apt-get -o APT::Update::Error-Mode=any update \
 		>"$dir/update.log" 2>&1 || return 1
 	touch "$stamp"
@@ -163,6 +166,19 @@ download() {
 		in_suite "$suite" apt-get download "$package" >&2 && return
 	done
 	say "$package was found in none of: $tried"
+	return 1
+}
+
+# download_foreign ARCH PACKAGE - the same for another architecture, which the
+# machine does not become one of
+download_foreign() {
+	local foreign=$1 package=$2 suite
+	for suite in "$(codename)" $(next_suites); do
+		open_suite "$suite" || continue
+		[ -n "$(suite_candidate "$suite" "$package")" ] || continue
+		in_suite "$suite" apt-get download "$package" >&2 && return
+	done
+	say "$package for $foreign was not found: has the machine's mirror that architecture?"
 	return 1
 }
 
