@@ -1333,6 +1333,9 @@ void gs_sys_quiesce(void)
 	for (pass = 0; pass < 2; pass++) {
 		rcu_barrier();
 		flush_delayed_work(&gs_trims_work);
+		/* Asked for by an irq_work that came too late. */
+		gs_rs_attend();
+		gs_rs_trims();
 		flush_workqueue(gs_family_wq);
 		flush_workqueue(gs_wq);
 	}
