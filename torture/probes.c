@@ -4,12 +4,12 @@
  * other operations and the kernel's own locks included. A probe within a probe
  * is stepped over.
  */
-#include <linux/hardirq.h>
 #include <linux/jiffies.h>
 #include <linux/kprobes.h>
 #include <linux/slab.h>
 
 #include "gs_alone.h"
+#include "gs_like_nmi.h"
 #include "gs_torture.h"
 
 #define GST_PER_JIFFY	20	/* operations on one CPU */
@@ -43,7 +43,7 @@ static int gst_hit(struct kprobe *kp, struct pt_regs *regs)
 {
 	struct gst_probed *here = this_cpu_ptr(&gst_probed);
 
-	if (!in_nmi())
+	if (!gs_like_nmi())
 		return 0;
 	if (time_after(jiffies, here->jiffy)) {
 		here->jiffy = jiffies;

@@ -14,7 +14,6 @@
 #include <linux/completion.h>
 #include <linux/cpu.h>
 #include <linux/delay.h>
-#include <linux/hardirq.h>
 #include <linux/kprobes.h>
 #include <linux/kthread.h>
 #include <linux/ktime.h>
@@ -25,6 +24,7 @@
 #include <graceslab.h>
 
 #include "../torture/gs_alone.h"
+#include "../torture/gs_like_nmi.h"
 #include "gs_object.h"
 
 #define GS_STOCK	32	/* objects that a CPU's handler has at hand */
@@ -176,7 +176,7 @@ static int gs_hit(struct kprobe *kp, struct pt_regs *regs)
 	unsigned int i;
 
 	atomic_inc(&probe->hits);
-	if (!in_nmi())
+	if (!gs_like_nmi())
 		side->not_nmi++;
 	if (!READ_ONCE(side->on) || side->have < 2)
 		return 0;
