@@ -403,13 +403,18 @@ static int gs_fault_stall(void)
 	return 0;
 }
 
-/* Two threads that count in the same variable */
-static int gs_raced;
+/* Two threads that do the same to the same memory, and nothing to agree on it */
+struct gs_race {
+	ktime_t end;
+	void (*step)(void);
+};
 
-static int gs_racer(void *end)
+static int gs_racer(void *data)
 {
-	while (ktime_before(ktime_get(), *(ktime_t *)end)) {
-		gs_raced++;
+	struct gs_race *race = data;
+
+	while (ktime_before(ktime_get(), race->end)) {
+		race->step();
 		barrier();
 	}
 	while (!kthread_should_stop())
@@ -417,14 +422,17 @@ static int gs_racer(void *end)
 	return 0;
 }
 
-static int gs_fault_race(void)
+static int gs_race(void (*step)(void))
 {
-	ktime_t end = ktime_add_ms(ktime_get(), 3000);
+	struct gs_race race = {
+		.end = ktime_add_ms(ktime_get(), 3000),
+		.step = step,
+	};
 	struct task_struct *racers[2];
 	int i;
 
 	for (i = 0; i < 2; i++) {
-		racers[i] = kthread_create(gs_racer, &end, "gs_racer/%d", i);
+		racers[i] = kthread_create(gs_racer, &race, "gs_racer/%d", i);
 		if (IS_ERR(racers[i]))
 			return PTR_ERR(racers[i]);
 		kthread_bind(racers[i], i % num_online_cpus());
@@ -435,6 +443,39 @@ static int gs_fault_race(void)
 	for (i = 0; i < 2; i++)
 		kthread_stop(racers[i]);
 	return 0;
+}
+
+static int gs_raced;
+
+static void gs_race_count(void)
+{
+	gs_raced++;
+}
+
+static int gs_fault_race(void)
+{
+	return gs_race(gs_race_count);
+}
+
+/* The same where what is done is compiled from Rust: nothing is freed. */
+static struct gs_cache *gs_race_cache;
+static void *gs_race_objects[16];
+
+static void gs_race_free(void)
+{
+	gs_cache_free_bulk(gs_race_cache, ARRAY_SIZE(gs_race_objects),
+			   gs_race_objects);
+}
+
+static int gs_fault_race_rust(void)
+{
+	int ret;
+
+	gs_race_cache = gs_cache_create("gs_faults", 64, NULL, 0);
+	if (IS_ERR(gs_race_cache))
+		return PTR_ERR(gs_race_cache);
+	ret = gs_race(gs_race_free);
+	return ret ?: gs_cache_destroy(gs_race_cache);
 }
 
 /* Allocations that fail on request: with failslab and fail_page_alloc set up. */
@@ -488,6 +529,7 @@ static const struct {
 	{ "timer", gs_fault_timer },
 	{ "stall", gs_fault_stall },
 	{ "race", gs_fault_race },
+	{ "race_rust", gs_fault_race_rust },
 	{ "inject", gs_fault_inject },
 };
 
