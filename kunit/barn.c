@@ -35,8 +35,9 @@ static void gs_barn_bounded(struct kunit *test)
 /* Sheaves go to and fro between CPU and barn, and none is lost on the way. */
 static void gs_barn_memory(struct kunit *test)
 {
-	/* Where each stack is kept, or KASAN told, that takes its time. */
+	/* Where each stack is kept, or somebody told, that takes its time. */
 	const bool slow = IS_ENABLED(CONFIG_KASAN) ||
+			  IS_ENABLED(CONFIG_DEBUG_KMEMLEAK) ||
 			  gs_param_flags(test) & GS_STORE_USER;
 	const unsigned int rounds = slow ? 200 : 8000;
 	const unsigned int nr = 240;
@@ -62,7 +63,7 @@ static void gs_barn_memory(struct kunit *test)
 	}
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
 	rcu_barrier();
-	/* KASAN keeps what was freed for a while, and the depot its stacks. */
+	/* KASAN keeps what was freed for a while, the depot its stacks. */
 	if (!slow)
 		KUNIT_EXPECT_TRUE(test, gs_wait_until(gs_free_pages() + allowed >
 						      before));
