@@ -30,6 +30,13 @@ class Detector(unittest.TestCase):
     def test_clean_log(self):
         self.assertEqual(scan(CLEAN), [])
 
+    def test_the_kernels_own_race(self):
+        count = 'kprobes_inc_nmissed_count'
+        line = '[    1.0] BUG: KCSAN: data-race in {} / {}\n'
+        self.assertEqual(scan(line.format(count, count)), [])
+        self.assertEqual(len(scan(line.format(count, 'gs_race [gs_faults]'))), 1)
+        self.assertEqual(len(scan(line.format('gs_race [gs_faults]', count))), 1)
+
     def test_each_kind_is_found(self):
         for name, text in SPLATS.items():
             with self.subTest(name):
