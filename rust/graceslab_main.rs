@@ -19,6 +19,7 @@
 mod cache;
 mod capi;
 mod debugfs;
+mod hint;
 mod inject;
 mod list;
 mod lock;

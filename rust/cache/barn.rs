@@ -9,6 +9,7 @@ use super::growth;
 use super::home;
 use super::order::Order;
 use super::slab::Slab;
+use crate::hint::Hint;
 use crate::list::{List, Stack};
 use crate::lock::{Class, RawGuard, RawLock};
 use crate::percpu::Section;
@@ -37,9 +38,9 @@ pub(crate) struct Inner {
     /// Objects of those.
     objects: usize,
     full: *mut Batch,
-    nr_full: u32,
+    nr_full: Hint<u32>,
     empty: *mut Batch,
-    nr_empty: u32,
+    nr_empty: Hint<u32>,
     /// Objects in the full sheaves.
     pub(crate) in_full: u64,
     /// In which order objects are handed out.
@@ -68,9 +69,9 @@ impl Node {
                     all: List::new(),
                     objects: 0,
                     full: null_mut(),
-                    nr_full: 0,
+                    nr_full: Hint::new(0),
                     empty: null_mut(),
-                    nr_empty: 0,
+                    nr_empty: Hint::new(0),
                     in_full: 0,
                     order: Order::new(),
                 }),
@@ -298,7 +299,7 @@ impl Node {
         // SAFETY: The barn's sheaves are the lock's; `empty` is the caller's to give.
         unsafe {
             inner.full = (*full).next;
-            inner.nr_full -= 1;
+            inner.nr_full.set(inner.nr_full.get() - 1);
             inner.in_full -= u64::from((*full).len());
             if empty != queue::null_batch() {
                 self.keep_empty(inner, empty);
@@ -326,32 +327,33 @@ impl Node {
         if !empty.is_null() {
             // SAFETY: The barn's sheaves are the lock's.
             inner.empty = unsafe { (*empty).next };
-            inner.nr_empty -= 1;
+            inner.nr_empty.set(inner.nr_empty.get() - 1);
         }
         empty
     }
 
     /// Whether the barn seems to take another full sheaf; a look without the lock.
     fn may_want_full(&self) -> bool {
-        // SAFETY: A volatile read of a number.
-        unsafe { (&raw const (*self.inner.peek()).nr_full).read_volatile() < growth::BARN }
+        // SAFETY: The lock's data is valid.
+        unsafe { Hint::look(&raw const (*self.inner.peek()).nr_full) < growth::BARN }
     }
 
     /// Whether the barn seems to take another empty sheaf; a look without the lock.
     pub(crate) fn may_want_empty(&self) -> bool {
-        // SAFETY: A volatile read of a number.
-        unsafe { (&raw const (*self.inner.peek()).nr_empty).read_volatile() < growth::BARN }
+        // SAFETY: The lock's data is valid.
+        unsafe { Hint::look(&raw const (*self.inner.peek()).nr_empty) < growth::BARN }
     }
 
     /// Whether the barn seems to have an empty sheaf; a look without the lock.
     pub(crate) fn may_have_empty(&self) -> bool {
-        // SAFETY: A volatile read of a number.
-        unsafe { (&raw const (*self.inner.peek()).nr_empty).read_volatile() != 0 }
+        // SAFETY: The lock's data is valid.
+        unsafe { Hint::look(&raw const (*self.inner.peek()).nr_empty) != 0 }
     }
 
     /// Whether the barn takes another full sheaf.
     pub(crate) fn wants_full(&self, core: &Core, inner: &Inner) -> bool {
-        inner.nr_full < 2 || inner.nr_full < growth::BARN && inner.in_full < core.growth.barn()
+        inner.nr_full.get() < 2
+            || inner.nr_full.get() < growth::BARN && inner.in_full < core.growth.barn()
     }
 
     /// Puts a sheaf with objects in the barn.
@@ -366,7 +368,7 @@ impl Node {
             inner.in_full += u64::from((*sheaf).len());
         }
         inner.full = sheaf;
-        inner.nr_full += 1;
+        inner.nr_full.set(inner.nr_full.get() + 1);
     }
 
     /// Puts an empty sheaf in the barn; false, and still the caller's, when it has enough.
@@ -375,7 +377,7 @@ impl Node {
     ///
     /// `sheaf` must be the caller's to give, empty, and not the null batch.
     pub(crate) unsafe fn put_empty(&self, inner: &mut Inner, sheaf: *mut Batch) -> bool {
-        if inner.nr_empty >= growth::BARN {
+        if inner.nr_empty.get() >= growth::BARN {
             return false;
         }
         // SAFETY: By the function's requirement.
@@ -392,13 +394,13 @@ impl Node {
         // SAFETY: By the function's requirement.
         unsafe { (*sheaf).next = inner.empty };
         inner.empty = sheaf;
-        inner.nr_empty += 1;
+        inner.nr_empty.set(inner.nr_empty.get() + 1);
     }
 
     /// Takes an empty sheaf that the barn has over its limit, or null: full ones may come from
     /// CPUs of other nodes, which are given none in exchange.
     pub(crate) fn take_surplus(&self, core: &Core, inner: &mut Inner) -> *mut Batch {
-        if core.spans_nodes() && inner.nr_empty > growth::BARN {
+        if core.spans_nodes() && inner.nr_empty.get() > growth::BARN {
             return self.pop_empty(inner);
         }
         null_mut()
@@ -406,7 +408,7 @@ impl Node {
 
     /// Takes all full sheaves from the barn, linked by `next`.
     pub(crate) fn take_all_full(&self, inner: &mut Inner) -> *mut Batch {
-        inner.nr_full = 0;
+        inner.nr_full.set(0);
         inner.in_full = 0;
         core::mem::replace(&mut inner.full, null_mut())
     }
@@ -470,7 +472,7 @@ impl Inner {
     }
 
     fn take_all_empty(&mut self) -> *mut Batch {
-        self.nr_empty = 0;
+        self.nr_empty.set(0);
         core::mem::replace(&mut self.empty, null_mut())
     }
 }

@@ -43,6 +43,22 @@ impl<C> Fifo<C> {
         }
     }
 
+    /// Others look whether there is one, without the lock.
+    fn set_head(&mut self, batch: *mut Sheaf<C>) {
+        // SAFETY: The place is the list's; the volatile store is the kernel's WRITE_ONCE().
+        unsafe { (&raw mut self.head).write_volatile(batch) }
+    }
+
+    /// Whether no batch is sealed, or none was a moment ago; for a look without the lock.
+    ///
+    /// # Safety
+    ///
+    /// `this` is valid.
+    pub(crate) unsafe fn seems_empty(this: *const Self) -> bool {
+        // SAFETY: By the function's requirement; the volatile load is the kernel's READ_ONCE().
+        unsafe { (&raw const (*this).head).read_volatile() }.is_null()
+    }
+
     /// Number of sealed batches.
     pub(crate) fn len(&self) -> usize {
         self.len
@@ -71,7 +87,7 @@ impl<C> Fifo<C> {
             (*batch).cookie = cookie;
             (*batch).next = core::ptr::null_mut();
             if self.tail.is_null() {
-                self.head = batch;
+                self.set_head(batch);
             } else {
                 (*self.tail).next = batch;
             }
@@ -118,7 +134,7 @@ impl<C> Fifo<C> {
             // SAFETY: A non-null `head` is a batch that the list owns.
             self.weight -= Self::weight_of(unsafe { &*batch });
             // SAFETY: As above.
-            self.head = unsafe { (*batch).next };
+            self.set_head(unsafe { (*batch).next });
             if self.head.is_null() {
                 self.tail = core::ptr::null_mut();
             }

@@ -224,8 +224,8 @@ impl Queue {
 
     /// Whether a batch is sealed here; a hint without the lock.
     pub(crate) fn has_sealed(&self) -> bool {
-        // SAFETY: A volatile read of a pointer that is only compared.
-        !unsafe { (&raw const self.fifo).cast::<*mut Batch>().read_volatile() }.is_null()
+        // SAFETY: The queue's own.
+        !unsafe { Fifo::seems_empty(&raw const self.fifo) }
     }
 
     /// Whether the oldest sealed batch is ripe.

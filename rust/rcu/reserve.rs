@@ -7,6 +7,7 @@
 //! loaded, and by what comes back; memory that it does not want is freed.
 
 use super::queue::{self, Batch};
+use crate::hint::Hint;
 use crate::inject::{self, Point};
 use crate::lock::{Class, RawLock};
 use crate::percpu::{Cpu, Section};
@@ -19,14 +20,14 @@ const FIRST_PAGES: u32 = 2;
 /// Batches of one capacity, linked by `next`.
 struct Pile {
     first: *mut Batch,
-    len: u32,
+    len: Hint<u32>,
 }
 
 impl Pile {
     const fn new() -> Self {
         Self {
             first: null_mut(),
-            len: 0,
+            len: Hint::new(0),
         }
     }
 
@@ -35,7 +36,7 @@ impl Pile {
         if !batch.is_null() {
             // SAFETY: A batch on the pile is the pile's.
             self.first = unsafe { (*batch).next };
-            self.len -= 1;
+            self.len.set(self.len.get() - 1);
         }
         batch
     }
@@ -46,13 +47,13 @@ impl Pile {
     ///
     /// `batch` is the caller's to give.
     unsafe fn put(&mut self, batch: *mut Batch, limit: u32) -> bool {
-        if self.len >= limit {
+        if self.len.get() >= limit {
             return false;
         }
         // SAFETY: By the function's requirement.
         unsafe { (*batch).next = self.first };
         self.first = batch;
-        self.len += 1;
+        self.len.set(self.len.get() + 1);
         true
     }
 }
@@ -181,13 +182,13 @@ impl Reserve {
     fn len(&self, size: Size) -> u32 {
         let (section, _) = Section::open_task();
         let mut piles = self.0.lock(&section);
-        piles.of(size).len
+        piles.of(size).len.get()
     }
 
     /// Whether it seems to have a page; a look without the lock.
     fn may_have_page(&self) -> bool {
-        // SAFETY: A volatile read of a number.
-        unsafe { (&raw const (*self.0.peek()).pages.len).read_volatile() != 0 }
+        // SAFETY: The lock's data is valid.
+        unsafe { Hint::look(&raw const (*self.0.peek()).pages.len) != 0 }
     }
 
     fn take(&self, section: &Section, size: Size, spin: bool) -> *mut Batch {
@@ -220,7 +221,7 @@ impl Reserve {
     pub(crate) fn kept(&self) -> (u32, u32) {
         let (section, _) = Section::open_task();
         let piles = self.0.lock(&section);
-        (piles.pages.len, piles.wrappers.len)
+        (piles.pages.len.get(), piles.wrappers.len.get())
     }
 
     /// Frees what is kept. Nobody uses the reserve any more.
