@@ -10,7 +10,7 @@ bindgen_least=0.71.1
 packages=(
 	rustc-web rust-web-src cargo-web
 	"clang-$llvm" "lld-$llvm" "llvm-$llvm" "libclang-$llvm-dev"
-	gcc libc6-dev make flex bison bc cpio kmod libelf-dev libssl-dev
+	gcc libc6-dev make flex bison bc cpio kmod libelf-dev libdw-dev libssl-dev
 	dwarves python3 xz-utils busybox-static ca-certificates ccache
 )
 
