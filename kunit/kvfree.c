@@ -138,7 +138,7 @@ static void gs_kv_poll(void *data)
 	for (i = 0; i < GS_KV_HELD; i++)
 		if (!gs_filled(kv->obj[i], kv->param->size, i))
 			kv->wrong++;
-	kv->polls++;
+	WRITE_ONCE(kv->polls, kv->polls + 1);
 }
 
 /* The reader has what was queued as it was, however hot memory is meanwhile. */
@@ -173,6 +173,8 @@ static void gs_kvfree_reader(struct kunit *test)
 				gs_kv_free(kv, hot[i]);
 		fsleep(5 * USEC_PER_MSEC);
 	}
+	/* It has looked while all that went on, however slow the machine is. */
+	gs_wait_until(READ_ONCE(kv->polls) > 1);
 	KUNIT_EXPECT_TRUE(test, gs_reader_inside(reader));
 	left = gs_reader_release(test, reader);
 	gs_barrier();

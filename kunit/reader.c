@@ -52,10 +52,16 @@ static const struct gs_cache_args gs_item_args = {
 	.rcu_dtor = gs_item_dtor,
 };
 
-/* With lockdep, User-mode Linux takes milliseconds to save a stack. */
+/*
+ * With lockdep, or where each reader that leaves is reported at once,
+ * User-mode Linux takes milliseconds to save a stack.
+ */
 #define GS_READER_USER							\
-	(IS_ENABLED(CONFIG_UML) && IS_ENABLED(CONFIG_PROVE_LOCKING) ?	\
-	 0 : GS_STORE_USER)
+	(IS_ENABLED(CONFIG_UML) &&					\
+			 (IS_ENABLED(CONFIG_PROVE_LOCKING) ||		\
+			  IS_ENABLED(CONFIG_RCU_STRICT_GRACE_PERIOD)) ?	\
+		 0 :							\
+		 GS_STORE_USER)
 
 static const struct gs_reader_param {
 	const char *name;
