@@ -45,20 +45,45 @@ pub(crate) fn trims_wanted() -> bool {
     !TRIMS.is_empty()
 }
 
+/// Puts `core` on `list`, unless `asked` says that it is there already.
+///
+/// Context: Any context, NMI included, with preemption off or a reference.
+fn ask<const OFF: usize>(list: &Stack<Core, OFF>, core: &Core, asked: &Atomic<bool>) {
+    // A core that is being retired has no reference to give, and nothing left to be done. Pairs
+    // with the exchange in `queue_works`.
+    if asked.load(Relaxed) || asked.xchg(true, Full) || !core.get() {
+        return;
+    }
+    // SAFETY: The flag makes this the only push, and the reference keeps the core.
+    if unsafe { list.push((&raw const *core).cast_mut()) } {
+        // SAFETY: irq_work may be queued in any context.
+        unsafe { sys::gs_sys_kick() };
+    }
+}
+
+/// Queues the work of each core on `list`, to which `asked` belongs. Process context.
+fn queue_works<const OFF: usize>(list: &Stack<Core, OFF>, asked: impl Fn(&Core) -> &Atomic<bool>) {
+    let mut taken = list.take();
+    loop {
+        // SAFETY: Each core taken comes with a reference, which goes to its work.
+        unsafe {
+            let core = Stack::<Core, OFF>::pop_taken(&mut taken);
+            if core.is_null() {
+                return;
+            }
+            // Who has something to be done from here on asks again. Pairs with the exchange in
+            // `ask`.
+            asked(&*core).xchg(false, Full);
+            Core::queue_work(core);
+        }
+    }
+}
+
 /// Has the work of `core` queued soon.
 ///
 /// Context: Any context, NMI included, with preemption off or a reference.
 pub(crate) fn attend(core: &Core) {
-    // A core that is being retired has no reference to give, and nothing left to be done. Pairs
-    // with the exchange in `gs_rs_attend`.
-    if core.attention.load(Relaxed) || core.attention.xchg(true, Full) || !core.get() {
-        return;
-    }
-    // SAFETY: The flag makes this the only push, and the reference keeps the core.
-    if unsafe { ATTENTION.push((&raw const *core).cast_mut()) } {
-        // SAFETY: irq_work may be queued in any context.
-        unsafe { sys::gs_sys_kick() };
-    }
+    ask(&ATTENTION, core, &core.attention)
 }
 
 /// Has the work of `core` queued 10 ms later: who empties slabs may empty more, and then take them
@@ -66,15 +91,7 @@ pub(crate) fn attend(core: &Core) {
 ///
 /// Context: As for [`attend`].
 pub(super) fn trim_soon(core: &Core) {
-    // As in `attend`; pairs with the exchange in `gs_rs_trims`.
-    if core.trim.load(Relaxed) || core.trim.xchg(true, Full) || !core.get() {
-        return;
-    }
-    // SAFETY: The flag makes this the only push, and the reference keeps the core.
-    if unsafe { TRIMS.push((&raw const *core).cast_mut()) } {
-        // SAFETY: irq_work may be queued in any context.
-        unsafe { sys::gs_sys_kick() };
-    }
+    ask(&TRIMS, core, &core.trim)
 }
 
 /// Has the service come by `slab`, of which a bit in [`Slab::pending`] was set.
@@ -105,38 +122,13 @@ pub(super) fn owe(slab: &Slab, i: usize) {
 /// Queues the work of each core that asked for attention. Process context.
 #[no_mangle]
 extern "C" fn gs_rs_attend() {
-    let mut taken = ATTENTION.take();
-    loop {
-        // SAFETY: Each core taken comes with a reference, which goes to its work.
-        unsafe {
-            let core = Attention::pop_taken(&mut taken);
-            if core.is_null() {
-                return;
-            }
-            // What is pending from here on asks again. Pairs with the exchange in `attend`.
-            (*core).attention.xchg(false, Full);
-            Core::queue_work(core);
-        }
-    }
+    queue_works(&ATTENTION, |core| &core.attention)
 }
 
 /// Queues the work of each core that is to be trimmed. Process context.
 #[no_mangle]
 extern "C" fn gs_rs_trims() {
-    let mut taken = TRIMS.take();
-    loop {
-        // SAFETY: As in `gs_rs_attend`.
-        unsafe {
-            let core = Trims::pop_taken(&mut taken);
-            if core.is_null() {
-                return;
-            }
-            // Slabs that become empty from here on ask again. Pairs with the exchange in
-            // `trim_soon`.
-            (*core).trim.xchg(false, Full);
-            Core::queue_work(core);
-        }
-    }
+    queue_works(&TRIMS, |core| &core.trim)
 }
 
 /// The core's work. Process context; the caller has a reference.
