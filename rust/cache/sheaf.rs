@@ -124,8 +124,11 @@ impl<C> Sheaf<C> {
         unsafe {
             let left = (*this).size.saturating_sub(n as u32);
             let taken = (*this).size - left;
-            core::ptr::copy_nonoverlapping(Self::slot(this, left), to, taken as usize);
-            (*this).size = left;
+            // The null sheaf, which has none, is everybody's: nobody writes to it.
+            if taken != 0 {
+                core::ptr::copy_nonoverlapping(Self::slot(this, left), to, taken as usize);
+                (*this).size = left;
+            }
             taken as usize
         }
     }
@@ -140,8 +143,11 @@ impl<C> Sheaf<C> {
         unsafe {
             let size = (*this).size;
             let added = n.min(((*this).cap - size) as usize);
-            core::ptr::copy_nonoverlapping(from, Self::slot(this, size), added);
-            (*this).size = size + added as u32;
+            // As in `pop_many`: the null sheaf has no room.
+            if added != 0 {
+                core::ptr::copy_nonoverlapping(from, Self::slot(this, size), added);
+                (*this).size = size + added as u32;
+            }
             added
         }
     }
