@@ -886,7 +886,8 @@ static __always_inline bool gs_in_vmalloc_area(const void *p)
 	if (!IS_ENABLED(CONFIG_ARM64))
 		return true;
 	page = vmalloc_to_page(p);
-	return page && !PageReserved(page);
+	/* What is mapped there and is no memory has no page to look at. */
+	return page && pfn_valid(page_to_pfn(page)) && !PageReserved(page);
 }
 
 enum gs_kind { GS_KIND_KMALLOC, GS_KIND_VMALLOC, GS_KIND_OWN, GS_KIND_BAD };

@@ -5,7 +5,8 @@
 //!
 //! A free by the bits, in whatever context, asks for *attention*: a flag in the core, a push to a
 //! global stack, and an irq_work where that stack was empty. A worker then queues each such
-//! core's own work, so that one cache's destructors hold up no other cache.
+//! core's own work, so that one cache's destructors hold up no other cache. Who leaves slabs empty
+//! asks for a *trim* in the same way, which is queued a little later.
 
 use super::barn;
 use super::bits;
