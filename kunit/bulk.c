@@ -67,6 +67,62 @@ static void gs_bulk_none_asked(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
 }
 
+/* Places without an object are passed over, and all are empty afterwards. */
+static void gs_bulk_nulls(struct kunit *test)
+{
+	unsigned int nr = 40, round, i, k, wrong = 0;
+	struct gs_cache *c;
+	void *objs[40];
+
+	c = gs_test_cache(test, "gs_bulk", GS_BULK_SIZE, NULL,
+			  gs_param_flags(test));
+	for (round = 0; round < nr; round++) {
+		KUNIT_ASSERT_EQ(test,
+				gs_cache_alloc_bulk(c, GFP_KERNEL, nr, objs),
+				nr);
+		for (i = 0; i < nr; i++) {
+			wrong += !objs[i];
+			for (k = 0; k < i; k++)
+				wrong += objs[i] == objs[k];
+		}
+		/* From all in a row to each but the first. */
+		for (i = round; i < nr; i += round + 1) {
+			gs_cache_free(c, objs[i]);
+			objs[i] = NULL;
+		}
+		gs_cache_free_bulk(c, nr, objs);
+		for (i = 0; i < nr; i++)
+			wrong += objs[i] != NULL;
+		KUNIT_EXPECT_EQ(test, gs_test_stats(test, c).live, 0);
+	}
+	KUNIT_EXPECT_EQ(test, wrong, 0);
+	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
+}
+
+/* Zeroed where that was asked for, whatever was in them. */
+static void gs_bulk_zero(struct kunit *test)
+{
+	unsigned int i, wrong = 0;
+	struct gs_cache *c;
+	void *objs[20];
+
+	c = gs_test_cache(test, "gs_bulk", GS_BULK_SIZE, NULL,
+			  gs_param_flags(test));
+	KUNIT_ASSERT_GT(test, gs_cache_alloc_bulk(c, GFP_KERNEL, 20, objs), 0);
+	for (i = 0; i < ARRAY_SIZE(objs); i++)
+		memset(objs[i], 0x5c, GS_BULK_SIZE);
+	gs_cache_free_bulk(c, ARRAY_SIZE(objs), objs);
+	KUNIT_ASSERT_GT(test,
+			gs_cache_alloc_bulk(c, GFP_KERNEL | __GFP_ZERO, 20,
+					    objs),
+			0);
+	for (i = 0; i < ARRAY_SIZE(objs); i++)
+		wrong += memchr_inv(objs[i], 0, GS_BULK_SIZE) != NULL;
+	KUNIT_EXPECT_EQ(test, wrong, 0);
+	gs_cache_free_bulk(c, ARRAY_SIZE(objs), objs);
+	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
+}
+
 /* One at a time and many at a time, each freed the other way. */
 static void gs_bulk_mixed(struct kunit *test)
 {
@@ -130,6 +186,8 @@ static void gs_bulk_elsewhere(struct kunit *test)
 static struct kunit_case gs_bulk_cases[] = {
 	KUNIT_CASE_PARAM(gs_bulk_all, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_bulk_none_asked, gs_flags_gen_params),
+	KUNIT_CASE_PARAM(gs_bulk_nulls, gs_flags_gen_params),
+	KUNIT_CASE_PARAM(gs_bulk_zero, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_bulk_mixed, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_bulk_elsewhere, gs_flags_gen_params),
 	{ /* sentinel */ },

@@ -6,6 +6,7 @@
 #include <linux/hrtimer.h>
 #include <linux/irqflags.h>
 #include <linux/jiffies.h>
+#include <linux/nodemask.h>
 
 #include "gs_kunit.h"
 
@@ -30,6 +31,39 @@ static void gs_itself_trims(struct kunit *test)
 				  gs_wait_until(gs_test_stats(test, c).slabs <
 						stats.slabs / 2));
 	}
+	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
+}
+
+static u64 gs_itself_empty_slabs(struct kunit *test, struct gs_cache *c)
+{
+	struct gs_cache_stats stats = gs_test_stats(test, c);
+
+	return stats.objects - stats.live - stats.cached;
+}
+
+/*
+ * Some stay for the next allocations: four of a node, and seven more may have
+ * become empty since. There is one object in a slab.
+ */
+static void gs_itself_keeps(struct kunit *test)
+{
+	unsigned int nr = 160, size = 65536, i;
+	struct gs_cache *c;
+	void **objs;
+	u64 kept;
+
+	c = gs_test_cache(test, "gs_itself", size, NULL, 0);
+	objs = gs_test_objects(test, c, size, nr);
+	KUNIT_ASSERT_EQ(test, gs_test_stats(test, c).slabs,
+			gs_test_stats(test, c).objects);
+	for (i = 0; i < nr; i++)
+		gs_cache_free(c, objs[i]);
+	KUNIT_EXPECT_TRUE(test,
+			  gs_wait_until(gs_itself_empty_slabs(test, c) < 12));
+	msleep(30);
+	kept = gs_itself_empty_slabs(test, c);
+	KUNIT_EXPECT_GE(test, kept, 4);
+	KUNIT_EXPECT_LT(test, kept, 12 * num_online_nodes());
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
 }
 
@@ -211,6 +245,7 @@ static struct kunit_case gs_itself_cases[] = {
 	KUNIT_CASE_PARAM(gs_itself_irqs_off, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_itself_again, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_itself_trims, gs_flags_gen_params),
+	KUNIT_CASE(gs_itself_keeps),
 	KUNIT_CASE(gs_itself_burst),
 	KUNIT_CASE_PARAM(gs_itself_deferred, gs_flags_gen_params),
 	{ /* sentinel */ },

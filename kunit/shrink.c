@@ -67,10 +67,19 @@ static void gs_shrink_counts(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
 }
 
+static unsigned int gs_shrink_held_pages(struct page **heads, unsigned int nr)
+{
+	unsigned int held = 0, i;
+
+	for (i = 0; i < nr; i++)
+		held += page_count(heads[i]) > 0;
+	return held;
+}
+
 /* The pages are the system's again: nobody refers to them. */
 static void gs_shrink_pages(struct kunit *test)
 {
-	unsigned int nr = 4000, held = 0, gone = 0, i;
+	unsigned int nr = 4000, i;
 	struct page **heads;
 	struct gs_cache *c;
 	void **objs;
@@ -79,17 +88,51 @@ static void gs_shrink_pages(struct kunit *test)
 			  gs_param_flags(test));
 	objs = gs_test_objects(test, c, GS_SHRINK_SIZE, nr);
 	heads = gs_test_array(test, nr, sizeof(*heads));
-	for (i = 0; i < nr; i++) {
+	for (i = 0; i < nr; i++)
 		heads[i] = virt_to_head_page(objs[i]);
-		held += page_count(heads[i]) > 0;
-	}
-	KUNIT_EXPECT_EQ(test, held, nr);
+	KUNIT_EXPECT_EQ(test, gs_shrink_held_pages(heads, nr), nr);
 	for (i = 0; i < nr; i++)
 		gs_cache_free(c, objs[i]);
 	KUNIT_EXPECT_GT(test, gs_cache_shrink(c), 0);
+	KUNIT_EXPECT_LT(test, gs_shrink_held_pages(heads, nr), nr / 2);
+	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
+}
+
+/*
+ * Those too that the cache's own worker has in hand just now, which takes its
+ * time where each object is looked at.
+ */
+static void gs_shrink_in_hand(struct kunit *test)
+{
+	unsigned int nr = 8000, round, i;
+	struct page **heads;
+	struct gs_cache *c;
+	void **objs;
+
+	c = gs_test_cache(test, "gs_shrink", GS_SHRINK_SIZE, NULL,
+			  GS_CONSISTENCY | GS_POISON);
+	objs = gs_test_objects(test, c, GS_SHRINK_SIZE, nr);
+	heads = gs_test_array(test, nr, sizeof(*heads));
+	for (round = 0; round < 5; round++) {
+		unsigned long end = jiffies + HZ;
+		u64 slabs = gs_test_stats(test, c).slabs;
+
+		for (i = 0; i < nr; i++) {
+			heads[i] = virt_to_head_page(objs[i]);
+			gs_cache_free(c, objs[i]);
+		}
+		while (gs_test_stats(test, c).slabs == slabs &&
+		       time_before(jiffies, end))
+			usleep_range(50, 100);
+		gs_cache_shrink(c);
+		KUNIT_EXPECT_LT(test, gs_shrink_held_pages(heads, nr), nr / 10);
+		for (i = 0; i < nr; i++) {
+			objs[i] = gs_cache_alloc(c, GFP_KERNEL);
+			KUNIT_ASSERT_NOT_NULL(test, objs[i]);
+		}
+	}
 	for (i = 0; i < nr; i++)
-		gone += page_count(heads[i]) == 0;
-	KUNIT_EXPECT_GT(test, gone, nr / 2);
+		gs_cache_free(c, objs[i]);
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
 }
 
@@ -226,6 +269,7 @@ static struct kunit_case gs_shrink_cases[] = {
 	KUNIT_CASE_PARAM(gs_shrink_all_free, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_shrink_counts, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_shrink_pages, gs_flags_gen_params),
+	KUNIT_CASE(gs_shrink_in_hand),
 	KUNIT_CASE_PARAM(gs_shrink_in_use, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_shrink_pending, gs_flags_gen_params),
 	KUNIT_CASE_PARAM(gs_shrink_busy, gs_flags_gen_params),

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! a cache's barrier mutex > channel mutex > cpus_read_lock      (process context)
-//!   > a cache's service mutex > offline mutex
+//!   > a cache's service mutex > a cache's trim mutex, offline mutex
 //!     > registry mutex, a leaf of these
 //!       > the per-CPU section (busy)
 //!         > requests > sealed (one per CPU) > node (one per cache and NUMA node)

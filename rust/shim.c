@@ -1089,6 +1089,7 @@ void gs_sys_core_init(struct gs_core_sys *sys)
 	INIT_WORK(&sys->work, gs_core_work_fn);
 	mutex_init(&sys->service);
 	mutex_init(&sys->barrier);
+	mutex_init(&sys->trim);
 }
 
 bool gs_sys_core_queue(struct gs_core_sys *sys);

@@ -34,6 +34,7 @@ struct gs_core_sys {
 	struct rcu_head retire;      /* frees the core */
 	struct mutex service;        /* serialises the bit path's service */
 	struct mutex barrier;        /* one barrier of a cache at a time */
+	struct mutex trim;           /* who has sheaves or empty slabs in hand */
 	struct work_struct family;   /* children made and closed */
 	struct rcu_head family_bell; /* children that leave: the same */
 	struct xarray children;      /* by key; the family work changes it */

@@ -18,6 +18,7 @@ pub(crate) struct CoreSys {
     retire: bindings::callback_head,
     service: bindings::mutex,
     barrier: bindings::mutex,
+    trim: bindings::mutex,
     family: bindings::work_struct,
     family_bell: bindings::callback_head,
     children: bindings::xarray,
@@ -36,6 +37,12 @@ impl CoreSys {
     pub(crate) fn barrier(this: *mut Self) -> *mut bindings::mutex {
         // SAFETY: Only the field's address is taken.
         unsafe { &raw mut (*this).barrier }
+    }
+
+    /// The mutex of those who give memory back.
+    pub(crate) fn trim(this: *mut Self) -> *mut bindings::mutex {
+        // SAFETY: Only the field's address is taken.
+        unsafe { &raw mut (*this).trim }
     }
 }
 

@@ -575,13 +575,14 @@ pub(crate) fn trim(core: &Core, all: bool, busy: &mut bool) -> usize {
         let mut left = {
             let (section, _) = Section::open_task();
             let inner = node.lock(&section);
-            inner.all.len() + VISITS
+            // What is kept must not be met again; where nothing is, what came meanwhile may be.
+            inner.all.len() + if all { VISITS } else { 0 }
         };
         while left != 0 {
             let mut out = {
                 let (section, _) = Section::open_task();
                 let mut inner = node.lock(&section);
-                node.unlink_free(&mut inner, VISITS, &mut keep, busy)
+                node.unlink_free(&mut inner, left.min(VISITS), &mut keep, busy)
             };
             let mut found = 0;
             while !out.is_null() {

@@ -80,10 +80,28 @@ pub(super) unsafe fn give(core: &Core, mut p: &[*mut u8]) {
 /// Allocates `p.len()` objects, or none.
 ///
 /// Context: as for [`alloc::alloc`].
+#[inline(always)]
 pub(crate) fn alloc(core: &Core, gfp: Gfp, p: &mut [*mut u8]) -> bool {
-    let mut got = take(core, gfp, p);
+    let mut got = 0;
+    if gfp & kernel::bindings::__GFP_ZERO == 0 {
+        if let Some(section) = Section::open() {
+            // SAFETY: The sheaf is the section's; `p` has this many places.
+            got = unsafe { Batch::pop_many(core.fast_from(&section), p.as_mut_ptr(), p.len()) };
+            if got == p.len() {
+                return true;
+            }
+        }
+    }
+    alloc_rest(core, gfp, p, got)
+}
+
+/// The same, where the first `had` are there already.
+#[cold]
+#[inline(never)]
+fn alloc_rest(core: &Core, gfp: Gfp, p: &mut [*mut u8], had: usize) -> bool {
+    let mut got = had + take(core, gfp, &mut p[had..]);
     if core.prepares() || watch::caches() || gfp & kernel::bindings::__GFP_ZERO != 0 {
-        for i in 0..got {
+        for i in had..got {
             p[i] = alloc::finish(core, p[i], gfp);
             if p[i].is_null() {
                 // What follows was not handed out yet, and what came before was.
@@ -97,7 +115,7 @@ pub(crate) fn alloc(core: &Core, gfp: Gfp, p: &mut [*mut u8]) -> bool {
     let all = got == p.len();
     if !all {
         // SAFETY: These were allocated above and nobody has seen them.
-        unsafe { free(core, &mut p[..got]) };
+        unsafe { free_rest(core, &mut p[..got]) };
         p.fill(null_mut());
     }
     all
@@ -110,7 +128,28 @@ pub(crate) fn alloc(core: &Core, gfp: Gfp, p: &mut [*mut u8]) -> bool {
 /// # Safety
 ///
 /// As for [`free::free`], of each; NULL is fine.
+#[inline(always)]
 pub(crate) unsafe fn free(core: &Core, p: &mut [*mut u8]) {
+    let mut given = 0;
+    if let Some(section) = Section::open() {
+        // SAFETY: The sheaf is the section's; the objects are the caller's to give.
+        given = unsafe { Batch::push_some(core.fast_to(&section), p) };
+        if given == p.len() {
+            return;
+        }
+    }
+    // SAFETY: By the function's requirement.
+    unsafe { free_rest(core, &mut p[given..]) }
+}
+
+/// The same, for what this CPU's sheaf has no room for, or is to be looked at.
+///
+/// # Safety
+///
+/// As for [`free`].
+#[cold]
+#[inline(never)]
+unsafe fn free_rest(core: &Core, p: &mut [*mut u8]) {
     if core.has(FAMILY) {
         for obj in p.iter_mut().filter(|obj| !obj.is_null()) {
             // Each goes home.

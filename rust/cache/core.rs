@@ -635,6 +635,11 @@ impl Core {
         CoreSys::barrier((&raw const self.sys).cast_mut())
     }
 
+    /// The mutex of those who take sheaves and empty slabs in hand to give them back.
+    pub(crate) fn trim_mutex(&self) -> *mut kernel::bindings::mutex {
+        CoreSys::trim((&raw const self.sys).cast_mut())
+    }
+
     /// The mutex of the service of its bits.
     pub(crate) fn service_mutex(&self) -> *mut kernel::bindings::mutex {
         CoreSys::service((&raw const self.sys).cast_mut())

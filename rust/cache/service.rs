@@ -158,10 +158,15 @@ pub(crate) unsafe fn work(core: *mut Core) {
             doorbell::ring(cpu);
         }
     }
-    flush_detached(c);
-    c.empties.store(0, Relaxed);
-    let mut busy = false;
-    barn::trim(c, !c.is_live(), &mut busy);
+    {
+        // Who shrinks the cache waits for what is in hand here.
+        // SAFETY: The core is alive, and so is its mutex.
+        let _one = unsafe { Mutex::lock(c.trim_mutex()) };
+        flush_detached(c);
+        c.empties.store(0, Relaxed);
+        let mut busy = false;
+        barn::trim(c, !c.is_live(), &mut busy);
+    }
     if c.state() == ZOMBIE {
         // SAFETY: The caller has a reference.
         unsafe { super::destroy::bury(core) };

@@ -152,6 +152,35 @@ impl<C> Sheaf<C> {
         }
     }
 
+    /// Adds the first objects of `from`, up to a null pointer and as far as there is room, and
+    /// makes their places null; their number.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be a sheaf that the caller owns.
+    #[inline(always)]
+    pub(crate) unsafe fn push_some(this: *mut Self, from: &mut [*mut u8]) -> usize {
+        // SAFETY: The caller owns the sheaf, which has `cap - size` slots left; neither runs beyond
+        // `n`.
+        unsafe {
+            let size = (*this).size;
+            let room = ((*this).cap - size) as usize;
+            let n = room.min(from.len());
+            let (to, from) = (Self::slot(this, size), from.as_mut_ptr());
+            let mut added = 0;
+            while added != n && !(*from.add(added)).is_null() {
+                to.add(added).write(*from.add(added));
+                from.add(added).write(core::ptr::null_mut());
+                added += 1;
+            }
+            // As in `pop_many`.
+            if added != 0 {
+                (*this).size = size + added as u32;
+            }
+            added
+        }
+    }
+
     /// [`Self::pop`], where no second look at the object is wanted.
     ///
     /// # Safety

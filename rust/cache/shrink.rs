@@ -7,6 +7,7 @@ use super::children;
 use super::core::Core;
 use super::dtor;
 use super::service;
+use crate::lock::Mutex;
 use crate::rcu::barrier;
 use crate::rcu::request::{self, Ask};
 
@@ -26,12 +27,15 @@ pub(super) fn shrink_one(core: &Core) -> usize {
     core.growth.reset();
     request::users(core, Ask::Detach(core));
     barrier::drain(core);
-    service::flush_detached(core);
-    barn::flush(core);
     if !dtor::runs_here(core) {
         // Slabs of which kmemleak is owed something would stay.
         service::settle(core);
     }
+    // A worker that has sheaves or slabs in hand gives them back first.
+    // SAFETY: The core is alive, and so is its mutex.
+    let _one = unsafe { Mutex::lock(core.trim_mutex()) };
+    service::flush_detached(core);
+    barn::flush(core);
     let mut busy = false;
     barn::trim(core, true, &mut busy)
 }

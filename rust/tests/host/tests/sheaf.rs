@@ -21,6 +21,10 @@ enum Op {
     Push(usize),
     PushMore(usize),
     Pop,
+    PushMany(Vec<usize>),
+    /// Some of which are null.
+    PushSome(Vec<usize>),
+    PopMany(usize),
     Truncate(Index),
     /// Writes through the slice of objects.
     Reverse,
@@ -31,6 +35,10 @@ fn op() -> impl Strategy<Value = Op> {
         5 => any::<usize>().prop_map(Op::Push),
         4 => any::<usize>().prop_map(Op::PushMore),
         3 => Just(Op::Pop),
+        2 => prop::collection::vec(any::<usize>(), 0..30).prop_map(Op::PushMany),
+        2 => prop::collection::vec(prop_oneof![1 => Just(0), 9 => 1usize..], 0..30)
+            .prop_map(Op::PushSome),
+        3 => (0..50usize).prop_map(Op::PopMany),
         1 => any::<Index>().prop_map(Op::Truncate),
         1 => Just(Op::Reverse),
     ]
@@ -103,6 +111,35 @@ impl<C: Default + Copy + PartialEq + Debug> Guarded<C> {
                 let popped = unsafe { Sheaf::pop(self.sheaf) };
                 assert_eq!(popped as usize, model.pop().unwrap_or(0));
             }
+            Op::PushMany(ref from) => {
+                let objects: Vec<*mut u8> = from.iter().map(|&v| ptr(v)).collect();
+                // SAFETY: As above, and `objects` has as many.
+                let n = unsafe { Sheaf::push_many(self.sheaf, objects.as_ptr(), objects.len()) };
+                assert_eq!(n, from.len().min(cap as usize - model.len()));
+                model.extend(&from[..n]);
+            }
+            Op::PushSome(ref from) => {
+                let mut objects: Vec<*mut u8> = from.iter().map(|&v| ptr(v)).collect();
+                // SAFETY: As above.
+                let n = unsafe { Sheaf::push_some(self.sheaf, &mut objects) };
+                let some = from.iter().take_while(|&&v| v != 0).count();
+                assert_eq!(n, some.min(cap as usize - model.len()));
+                assert!(objects[..n].iter().all(|p| p.is_null()));
+                assert!(objects[n..]
+                    .iter()
+                    .map(|&p| p as usize)
+                    .eq(from[n..].iter().copied()));
+                model.extend(&from[..n]);
+            }
+            Op::PopMany(n) => {
+                let mut to = vec![ptr(JUNK); n];
+                // SAFETY: As above, and `to` has as many places.
+                let got = unsafe { Sheaf::pop_many(self.sheaf, to.as_mut_ptr(), n) };
+                assert_eq!(got, n.min(model.len()));
+                let newest = model.split_off(model.len() - got);
+                assert!(to[..got].iter().map(|&p| p as usize).eq(newest));
+                assert!(to[got..].iter().all(|&p| p as usize == JUNK));
+            }
             Op::Truncate(len) => {
                 let len = len.index(model.len() + 1);
                 // SAFETY: As above.
@@ -167,20 +204,30 @@ proptest! {
     }
 }
 
-/// The null sheaf takes nothing and has nothing: nobody ever writes to it.
+/// A null sheaf in memory that cannot be written.
+struct ReadOnly(Sheaf<usize>);
+
+// SAFETY: Nobody writes to it.
+unsafe impl Sync for ReadOnly {}
+
+static NULL: ReadOnly = ReadOnly(Sheaf::null(9));
+
+/// The null sheaf takes nothing and has nothing: nobody ever writes to it, or this test dies.
 #[test]
 fn null() {
-    let mut memory = Guarded::<usize>::new(0);
-    // SAFETY: The memory is that of a sheaf without room.
-    unsafe { memory.sheaf.write(Sheaf::null(9)) };
-    let before = memory.memory.clone();
+    let sheaf = (&raw const NULL.0).cast_mut();
     let one = [0u8].as_mut_ptr();
-    // SAFETY: The sheaf is this test's own.
+    let mut some = [one; 2];
+    // SAFETY: A sheaf without room is not written to.
     unsafe {
-        assert!(!Sheaf::push(memory.sheaf, one));
-        assert!(!Sheaf::push_more(memory.sheaf, one));
-        assert!(Sheaf::pop(memory.sheaf).is_null());
+        assert!(!Sheaf::push(sheaf, one));
+        assert!(!Sheaf::push_more(sheaf, one));
+        assert_eq!(Sheaf::push_many(sheaf, some.as_ptr(), some.len()), 0);
+        assert_eq!(Sheaf::push_some(sheaf, &mut some), 0);
+        assert!(Sheaf::pop(sheaf).is_null());
+        assert!(Sheaf::pop_some(sheaf).is_none());
+        assert_eq!(Sheaf::pop_many(sheaf, some.as_mut_ptr(), some.len()), 0);
     }
-    memory.check(0, &[], 9);
-    assert_eq!(memory.memory, before);
+    assert_eq!(some, [one; 2]);
+    assert_eq!((NULL.0.len(), NULL.0.cap(), NULL.0.cookie), (0, 0, 9));
 }
