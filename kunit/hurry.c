@@ -131,7 +131,7 @@ static void gs_hurry_seldom(struct kunit *test)
 }
 
 /* As expedite_batches comes, and some. */
-#define GS_HURRY_BATCHES	600
+#define GS_HURRY_BATCHES	375
 #define GS_HURRY_OBJECTS	2
 
 /* Ticks of the CPU that is pinned, each when its timers run. */

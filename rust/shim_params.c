@@ -20,7 +20,7 @@ static struct gs_param gs_params[] = {
 	[GS_PARAM_RESERVE_PAGES] = { 4, 0, 256, gs_rs_reserve_fit },
 	[GS_PARAM_RESERVE_WRAPPERS] = { 32, 0, 4096, gs_rs_reserve_fit },
 	[GS_PARAM_EXPEDITE_MS] = { 100, 1, 60000 },
-	[GS_PARAM_EXPEDITE_BATCHES] = { 512, 0, 1000000 },
+	[GS_PARAM_EXPEDITE_BATCHES] = { 320, 0, 1000000 },
 };
 
 /* The module runs; under the module's parameter lock. */
@@ -85,7 +85,7 @@ MODULE_PARM_DESC(expedite_ms,
 module_param_cb(expedite_batches, &gs_param_ops,
 		&gs_params[GS_PARAM_EXPEDITE_BATCHES], 0644);
 MODULE_PARM_DESC(expedite_batches,
-		 "Sealed batches of one CPU from which on a grace period is expedited: 1 to 1000000, default 512; 0: never");
+		 "Sealed batches of one CPU from which on a grace period is expedited: 1 to 1000000, default 320; 0: never");
 
 unsigned int gs_sys_param(unsigned int which);
 unsigned int gs_sys_param(unsigned int which)
