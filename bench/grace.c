@@ -252,21 +252,14 @@ static void gs_longest_look(struct gs_longest *l, u64 now)
 
 /*
  * How many of the @given objects, from the oldest one on, can be used again.
- * Ours are counted by the cache. For the peer the kernel is booted with
- * init_on_free, which wipes what an object holds when its grace period is over
- * and it is put back.
+ * The kernel is booted with init_on_free, by which both sides wipe what an
+ * object holds when its grace period is over and it is put back: nobody is
+ * asked, and so nobody is hurried.
  */
-static size_t gs_reusable(enum gs_bench_side side, size_t from, size_t given,
-			  u64 done_before)
+static size_t gs_reusable(size_t from, size_t given)
 {
-	struct gs_cache_stats stats;
 	size_t i = from;
 
-	if (side == OURS) {
-		if (gs_cache_stats(caches.ours, &stats))
-			return from;
-		return stats.done - done_before;
-	}
 	while (i < given && !gs_is_marked(objects[i]))
 		i++;
 	return i;
@@ -275,33 +268,30 @@ static size_t gs_reusable(enum gs_bench_side side, size_t from, size_t given,
 static int gs_age(enum gs_bench_side side)
 {
 	struct gs_longest longest = {};
-	struct gs_cache_stats stats;
 	size_t given = 0, back = 0, now_back;
-	u64 now;
+	u64 now = ktime_get_ns(), next = now;
 	int ret;
 
 	ret = gs_bench_again(&caches);
 	ret = ret ?: gs_bench_alloc_all(&caches, side, objects, GS_AGES);
 	if (ret)
 		return ret;
-	ret = gs_cache_stats(caches.ours, &stats);
-	if (ret)
-		return ret;
 
 	/* One each millisecond; then nothing more comes. */
 	do {
-		if (given < GS_AGES) {
+		if (given < GS_AGES && now >= next) {
 			struct gs_bench_obj *obj = objects[given];
 
 			obj->data[7] = GS_MARK;
 			freed_at[given] = ktime_get_ns();
 			gs_bench_free_rcu_all(&caches, side, objects + given, 1);
 			given++;
+			next = max(next + NSEC_PER_MSEC, now);
 		}
-		usleep_range(900, 1100);
+		usleep_range(100, 150);
 		now = ktime_get_ns();
 		gs_longest_look(&longest, now);
-		now_back = gs_reusable(side, back, given, stats.done);
+		now_back = gs_reusable(back, given);
 		for (; back < now_back; back++)
 			ages[back] = now - freed_at[back];
 	} while (back < GS_AGES && now - freed_at[given - 1] < GS_AGE_CAP);
@@ -320,20 +310,27 @@ static int gs_age(enum gs_bench_side side)
 	return 0;
 }
 
-/* A peer that is not seen to wipe its objects would look ageless. */
+/* Who is not seen to wipe objects would look as if they were held for ever. */
 static int gs_check_wipes(void)
 {
-	struct gs_bench_obj *obj = kmem_cache_alloc(caches.peer, GFP_KERNEL);
-	bool wiped;
+	struct gs_bench_obj *ours = gs_cache_alloc(caches.ours, GFP_KERNEL);
+	struct gs_bench_obj *peers = kmem_cache_alloc(caches.peer, GFP_KERNEL);
+	bool wiped = ours && peers;
 
-	if (!obj)
-		return -ENOMEM;
-	obj->data[7] = GS_MARK;
-	kmem_cache_free(caches.peer, obj);
-	wiped = READ_ONCE(obj->data[7]) != GS_MARK;
-	if (!wiped)
-		pr_err("gs_bench: age needs a kernel booted with init_on_free=1\n");
-	return wiped ? 0 : -EOPNOTSUPP;
+	if (ours) {
+		ours->data[7] = GS_MARK;
+		gs_cache_free(caches.ours, ours);
+		wiped &= !gs_is_marked(ours);
+	}
+	if (peers) {
+		peers->data[7] = GS_MARK;
+		kmem_cache_free(caches.peer, peers);
+		wiped &= !gs_is_marked(peers);
+	}
+	if (wiped)
+		return 0;
+	pr_err("gs_bench: age needs memory and a kernel booted with init_on_free=1\n");
+	return -EOPNOTSUPP;
 }
 
 /* ---- rows ----------------------------------------------------------------- */

@@ -313,7 +313,8 @@ void gs_cache_barrier(struct gs_cache *c);
  * @c: the cache
  *
  * Context: Process context, may sleep. Not with the CPU hotplug lock held.
- * Waits for no grace period.
+ * Waits for no grace period, but for what the cache's own worker is just giving
+ * back, which is not counted.
  * Return: pages given back. Those of a type-safe cache, and of slabs that were
  * allocated where nothing may be waited for, follow after a grace period.
  */

@@ -306,6 +306,39 @@ static void gs_age_partly(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
 }
 
+/*
+ * What opens after a tick is sealed before the next one where ticks are far
+ * apart, as far as the machine lets the timer come in time.
+ */
+static void gs_age_early(struct kunit *test)
+{
+	struct gs_cache *c;
+	int round, early = 0;
+
+	if (HZ >= 1000)
+		kunit_skip(test, "the next tick is soon enough");
+	c = gs_test_cache(test, "gs_age", sizeof(struct gs_node), NULL, 0);
+	gs_pin_self(test);
+	for (round = 0; round < 100 && early < 5; round++) {
+		struct gs_node *obj = gs_cache_alloc(c, GFP_KERNEL);
+		u64 sealed = gs_test_stats(test, c).sealed;
+		unsigned long tick = jiffies;
+
+		KUNIT_ASSERT_NOT_NULL(test, obj);
+		while (jiffies == tick)
+			cpu_relax();
+		tick = jiffies;
+		gs_cache_free_rcu(c, obj);
+		while (gs_test_stats(test, c).sealed == sealed &&
+		       jiffies - tick < HZ)
+			fsleep(NSEC_PER_SEC / HZ / 50 / NSEC_PER_USEC);
+		early += jiffies == tick;
+	}
+	kunit_info(test, "%d of %d\n", early, round);
+	KUNIT_EXPECT_GE(test, early, 5);
+	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
+}
+
 /* The same for others' pointers: an area that is freed is not mapped any more. */
 static void gs_age_others(struct kunit *test)
 {
@@ -330,6 +363,7 @@ static void gs_age_others(struct kunit *test)
 static struct kunit_case gs_age_cases[] = {
 	KUNIT_CASE_SLOW(gs_age_full),
 	KUNIT_CASE_SLOW(gs_age_partly),
+	KUNIT_CASE_SLOW(gs_age_early),
 	KUNIT_CASE_SLOW(gs_age_others),
 	KUNIT_CASE_SLOW(gs_age_asked),
 	KUNIT_CASE(gs_age_no_further),

@@ -231,8 +231,12 @@ pub(crate) const POLL: usize = 8;
 pub(crate) const PERIOD: usize = 16;
 /// [`Cpu::todo`]: the worker has something to do.
 pub(crate) const WORK: usize = 32;
-/// [`Cpu::todo`]: a sealed batch may be ripe soon after this tick; or it is time to look.
+/// [`Cpu::todo`]: a sealed batch may be ripe soon after a tick; or it is time to look.
 pub(crate) const GLANCE: usize = 64;
+/// [`Cpu::todo`]: what would be too old at the next tick is to be sealed before it.
+pub(crate) const SEAL_EARLY: usize = 128;
+/// [`Cpu::todo`]: so much is sealed that a grace period may be to be expedited.
+pub(crate) const SOON: usize = 256;
 
 /// Queues that have a non-empty open batch.
 pub(crate) type OpenList = List<Queue, { offset_of!(Queue, open_link) }>;
@@ -273,6 +277,10 @@ pub(crate) struct Cpu {
     pub(crate) polls: Atomic<usize>,
     /// Glances since the last poll.
     pub(crate) glances: Atomic<u32>,
+    /// Whether a glance comes before what is open has to be sealed.
+    pub(crate) early: Atomic<bool>,
+    /// Ticks until the oldest of what is open has to be sealed, as of the last look.
+    pub(crate) seal_in: Atomic<usize>,
     /// What it has open, as of the last [`crate::rcu::request::Ask::Look`].
     pub(crate) seen: Seen,
     /// How often each step served here.
@@ -385,6 +393,8 @@ impl Cpu {
                     eras: UnsafeCell::new(Eras::new()),
                     polls: Atomic::new(0),
                     glances: Atomic::new(0),
+                    early: Atomic::new(false),
+                    seal_in: Atomic::new(usize::MAX),
                     seen: Seen::new(),
                     steps: [const { Atomic::new(0) }; steps::NAMES.len()],
                     todo: Word::new(0),

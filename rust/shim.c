@@ -937,6 +937,7 @@ unsigned int gs_sys_page_size(void)
 struct gs_cpu_sys {
 	struct timer_list timer;
 	struct hrtimer glance;
+	u64 early; /* when the glance before a tick comes; 0: none does */
 	struct irq_work kick;
 	struct rcu_head bell;
 	struct work_struct reclaim;
@@ -957,9 +958,30 @@ static void gs_timer_fn(struct timer_list *timer)
 	gs_rs_seal_timer(container_of(timer, struct gs_cpu_sys, timer)->cpu);
 }
 
+/* Only ever sooner: one that is put off again and again would never come. */
+static void gs_glance_at(struct gs_cpu_sys *sys, u64 at)
+{
+	if (!hrtimer_is_queued(&sys->glance) ||
+	    ktime_to_ns(hrtimer_get_expires(&sys->glance)) > at)
+		hrtimer_start(&sys->glance, ns_to_ktime(at),
+			      HRTIMER_MODE_ABS_PINNED);
+}
+
 static enum hrtimer_restart gs_glance_fn(struct hrtimer *timer)
 {
-	gs_rs_glance(container_of(timer, struct gs_cpu_sys, glance)->cpu);
+	struct gs_cpu_sys *sys = container_of(timer, struct gs_cpu_sys, glance);
+	u64 early = READ_ONCE(sys->early);
+	enum gs_glance glance = early ? GS_GLANCE_LATER : GS_GLANCE_NONE;
+
+	if (early && ktime_get_ns() >= early)
+		glance = GS_GLANCE_DUE;
+	/* A CPU that has gone leaves its timer to another one, for nothing. */
+	if (glance == GS_GLANCE_DUE || sys->cpu != smp_processor_id())
+		WRITE_ONCE(sys->early, 0);
+	gs_rs_glance(sys->cpu, glance);
+	early = READ_ONCE(sys->early);
+	if (early && sys->cpu == smp_processor_id())
+		gs_glance_at(sys, early);
 	return HRTIMER_NORESTART;
 }
 
@@ -1006,16 +1028,41 @@ void gs_sys_timer_arm(unsigned int cpu, unsigned long delay)
 	add_timer_on(timer, cpu);
 }
 
-/* Nothing where ticks are so close that the next one is soon enough. */
-void gs_sys_glance_arm(unsigned int cpu, unsigned int before);
-void gs_sys_glance_arm(unsigned int cpu, unsigned int before)
-{
-	struct hrtimer *timer = &per_cpu(gs_cpu_sys, cpu).glance;
+#define GS_NEAR_TICK	(TICK_NSEC / 16)
 
-	/* One that is armed again and again would never come. */
-	if (HZ < 1000 && !hrtimer_is_queued(timer))
-		hrtimer_start(timer, (NSEC_PER_SEC / HZ / 8) << before,
-			      HRTIMER_MODE_REL_PINNED);
+/*
+ * Nothing where ticks are so close that the next one is soon enough. Else the
+ * CPU, which is this one, glances shortly before the @early-th tick from here,
+ * if that is not 0; and where @look is 0 right after a tick, where it is
+ * positive an eighth of a tick from now, or that times two for each that it is
+ * more than one. Ticks come at multiples of their length.
+ */
+void gs_sys_glance_arm(unsigned int cpu, unsigned long early, int look);
+void gs_sys_glance_arm(unsigned int cpu, unsigned long early, int look)
+{
+	struct gs_cpu_sys *sys = &per_cpu(gs_cpu_sys, cpu);
+	u64 now, tick, at = U64_MAX;
+	u32 into;
+
+	if (HZ >= 1000)
+		return;
+	now = ktime_get_ns();
+	tick = now;
+	into = do_div(tick, TICK_NSEC);
+	tick = now - into;
+	if (early) {
+		at = tick + early * TICK_NSEC - GS_NEAR_TICK;
+		if (at <= now)
+			at += TICK_NSEC;
+		WRITE_ONCE(sys->early, at);
+	}
+	if (look > 0)
+		at = min(at, now + (TICK_NSEC / 8 << (look - 1)));
+	else if (!look)
+		at = min(at, tick + GS_NEAR_TICK +
+				     (into < GS_NEAR_TICK ? 0 : TICK_NSEC));
+	if (at != U64_MAX)
+		gs_glance_at(sys, at);
 }
 
 void gs_sys_kick(void);

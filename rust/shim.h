@@ -65,7 +65,6 @@ void gs_sys_param_changed(void (*changed)(void));
 /* Rust entry points, all called in the context their comment names. */
 void gs_rs_serve(unsigned int cpu);      /* preemption off, section closed */
 void gs_rs_seal_timer(unsigned int cpu); /* softirq */
-void gs_rs_glance(unsigned int cpu);     /* hard interrupt; softirq on RT */
 void gs_rs_kick(unsigned int cpu);       /* hard interrupt */
 void gs_rs_bell(unsigned int cpu);       /* RCU callback */
 void gs_rs_reclaim(unsigned int cpu);    /* process */
@@ -86,6 +85,14 @@ void gs_rs_family_work(struct gs_core_sys *sys); /* process */
 void gs_rs_family_bell(struct gs_core_sys *sys); /* RCU callback */
 void gs_rs_module_going(const void *mod);        /* process */
 void gs_rs_slab_free(struct rcu_head *head);     /* RCU callback */
+
+/* Hard interrupt; softirq on RT. Early of rust/rcu/doorbell.rs. */
+enum gs_glance {
+	GS_GLANCE_NONE, /* the glance before a tick is not armed */
+	GS_GLANCE_DUE, /* this is it */
+	GS_GLANCE_LATER,
+};
+void gs_rs_glance(unsigned int cpu, enum gs_glance early);
 
 /* Process. */
 struct seq_file;

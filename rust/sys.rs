@@ -220,7 +220,7 @@ extern "C" {
     pub(crate) fn gs_sys_page_size() -> c_uint;
 
     pub(crate) fn gs_sys_timer_arm(cpu: c_uint, delay: c_ulong);
-    pub(crate) fn gs_sys_glance_arm(cpu: c_uint, before: c_uint);
+    pub(crate) fn gs_sys_glance_arm(cpu: c_uint, early: c_ulong, look: c_int);
     pub(crate) fn gs_sys_kick();
     pub(crate) fn gs_sys_bell_ring(cpu: c_uint);
     pub(crate) fn gs_sys_reclaim_queue(cpu: c_uint);

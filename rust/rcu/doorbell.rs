@@ -10,10 +10,12 @@
 //!   is asked for at once, so that the two follow each other without a gap; and as a doorbell that
 //!   is only rung again when the second one has begun would wait for a third, the timer *polls*
 //!   as long as anything is sealed, from tick to tick at first, and has the worker come.
-//! - A grace period mostly ends right after a tick, which brings its last quiescent state: just
-//!   when the timer has polled in vain. Where ticks are far apart, a high-resolution timer
-//!   *glances* once more, an eighth of a tick later, and a quarter after that; and so it does
-//!   where so much is sealed that a grace period is to be expedited.
+//! - A grace period mostly ends, and the next one begins, right after a tick, which brings its last
+//!   quiescent state: just when the timer has sealed, and polled in vain. A timer that is armed at
+//!   a tick may miss the next one, too. Where ticks are far apart, a high-resolution timer
+//!   *glances*: shortly before a tick, by which something open will have to be sealed, it seals
+//!   that; shortly after a tick it polls, and an eighth of a tick later, and a quarter after that;
+//!   and so it does where so much is sealed that a grace period is to be expedited.
 //! - The *kick* is an irq_work: contexts that must not arm any of these leave that to it.
 
 use super::barrier;
@@ -25,7 +27,8 @@ use super::request;
 use crate::cache::core::Core;
 use crate::cache::service;
 use crate::percpu::{
-    self, Cpu, SealedList, Section, BELL, GLANCE, PERIOD, POLL, SEAL_OLD, TIMER, WORK,
+    self, Cpu, SealedList, Section, BELL, GLANCE, PERIOD, POLL, SEAL_EARLY, SEAL_OLD, SOON, TIMER,
+    WORK,
 };
 use crate::sys::{self, param, Param};
 use crate::trace;
@@ -38,7 +41,7 @@ const POLLS_EACH: usize = 8;
 /// Where that ends: polls that are counted.
 const POLLS_MOST: usize = 100 * POLLS_EACH;
 /// Glances between two ticks.
-const GLANCES: u32 = 2;
+const GLANCES: u32 = 3;
 
 /// Set once the module is on its way out: nothing is armed any more.
 static STOPPING: Atomic<bool> = Atomic::new(false);
@@ -55,7 +58,7 @@ pub(crate) fn seal_jiffies() -> usize {
 /// Ticks until the timer of `cpu` is to fire for what `arm` names.
 pub(crate) fn delay(cpu: &Cpu, arm: usize) -> usize {
     match arm & POLL {
-        0 => seal_jiffies(),
+        0 => seal_in(cpu),
         // Never longer than a batch that opens meanwhile may stay open.
         _ => (1 + cpu.polls.load(Relaxed) / POLLS_EACH).min(seal_jiffies()),
     }
@@ -90,19 +93,33 @@ pub(crate) fn start_period() {
     }
 }
 
-/// Has `cpu`, which is this one, look once more before the next tick.
+/// Has `cpu` look between two ticks, as `arm` says, if it is this one.
 ///
-/// Context: any that may take a timer base's lock.
-pub(crate) fn glance(cpu: &Cpu) {
-    if !STOPPING.load(Relaxed) {
-        // After those that follow a tick, where so much is sealed that it is time.
-        let before = match cpu.glances.load(Relaxed) {
-            n if n < GLANCES => n,
-            _ => 0,
-        };
-        // SAFETY: The timer is there as long as nothing has stopped.
-        unsafe { sys::gs_sys_glance_arm(cpu.id, before) };
+/// Context: any that may take a timer base's lock, with preemption off.
+pub(crate) fn glance(cpu: &Cpu, arm: usize) {
+    // SAFETY: May be called in any context.
+    if STOPPING.load(Relaxed) || unsafe { sys::gs_sys_this_cpu() } != cpu.id {
+        return;
     }
+    let early = if arm & TIMER != 0 && !cpu.early.xchg(true, Relaxed) {
+        seal_in(cpu)
+    } else {
+        0
+    };
+    let look = if arm & SOON != 0 {
+        1
+    } else if arm & GLANCE != 0 {
+        (cpu.glances.load(Relaxed) % GLANCES) as i32
+    } else {
+        -1
+    };
+    // SAFETY: The timer is there as long as nothing has stopped, and is this CPU's.
+    unsafe { sys::gs_sys_glance_arm(cpu.id, early, look) };
+}
+
+/// Ticks until something has to be sealed.
+fn seal_in(cpu: &Cpu) -> usize {
+    cpu.seal_in.load(Relaxed).min(seal_jiffies())
 }
 
 /// Has the worker of `cpu` come.
@@ -149,7 +166,7 @@ fn poll(section: &Section, cpu: &'static Cpu, glance: bool) -> usize {
     match batches {
         0 => 0,
         n if ripe || pressure::too_many(n) => POLL | WORK,
-        _ if glances < GLANCES && polls <= POLLS_EACH => POLL | GLANCE,
+        _ if polls <= POLLS_EACH => POLL | GLANCE,
         _ => POLL,
     }
 }
@@ -216,11 +233,12 @@ pub(crate) fn look_sealed(cpu: &Cpu) -> Sealed {
     all
 }
 
-/// Seals what has been open for `seal_ms`, and arms the timer for what has not.
-fn seal_old(section: &Section, cpu: &'static Cpu) -> usize {
+/// Seals what has been open for `seal_ms`, or will have been in `ahead` ticks, and arms the timer
+/// for what has not.
+fn seal_old(section: &Section, cpu: &'static Cpu, ahead: usize) -> usize {
     // SAFETY: May be called in any context.
     let now = unsafe { sys::gs_sys_jiffies() } as usize;
-    let (limit, mut arm) = (seal_jiffies(), 0);
+    let (limit, mut left, mut arm) = (seal_jiffies(), usize::MAX, 0);
     // SAFETY: The list and its queues' open batches belong to this CPU's section.
     unsafe {
         let open = &mut *cpu.open.get();
@@ -229,15 +247,17 @@ fn seal_old(section: &Section, cpu: &'static Cpu) -> usize {
             let next = open.next(q);
             if (*(*q).open).len() == 0 {
                 open.remove(q);
-            } else if (*q).age(now) >= limit {
+            } else if (*q).age(now) + ahead >= limit {
                 arm |= Queue::seal(q, cpu, section, true);
                 open.remove(q);
             } else {
+                left = left.min(limit - (*q).age(now));
                 arm |= TIMER;
             }
             q = next;
         }
     }
+    cpu.seal_in.store(left, Relaxed);
     arm
 }
 
@@ -263,9 +283,12 @@ fn serve_in(section: Section, cpu: &'static Cpu) -> bool {
     let todo = cpu.todo.swap(0);
     let mut arm = todo & (TIMER | BELL | POLL | PERIOD);
     if todo & SEAL_OLD != 0 {
-        arm |= seal_old(&section, cpu);
+        arm |= seal_old(&section, cpu, 0);
         arm |= poll(&section, cpu, false);
-    } else if todo & GLANCE != 0 {
+    } else if todo & (GLANCE | SOON) != 0 {
+        if todo & SEAL_EARLY != 0 {
+            arm |= seal_old(&section, cpu, 1);
+        }
         arm |= poll(&section, cpu, true);
     }
     arm |= request::serve(&section, cpu);
@@ -369,15 +392,30 @@ extern "C" fn gs_rs_seal_timer(id: u32) {
     serve_or_want();
 }
 
+/// `enum gs_glance` of the shim.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+enum Early {
+    None = 0,
+    Due = 1,
+    Later = 2,
+}
+
 /// The high-resolution timer of `cpu`.
 #[no_mangle]
-extern "C" fn gs_rs_glance(id: u32) {
-    // A CPU that dies leaves its timers to another one, whose tick is soon enough.
+extern "C" fn gs_rs_glance(id: u32, early: Early) {
+    let cpu = Cpu::get(id);
     // SAFETY: May be called in any context.
-    if STOPPING.load(Relaxed) || unsafe { sys::gs_sys_this_cpu() } != id {
+    let here = unsafe { sys::gs_sys_this_cpu() } == id;
+    if !here || early != Early::Later {
+        cpu.early.store(false, Relaxed);
+    }
+    // A CPU that dies leaves its timers to another one, whose tick is soon enough.
+    if STOPPING.load(Relaxed) || !here {
         return;
     }
-    Cpu::get(id).todo.fetch_or(GLANCE);
+    let seal = if early == Early::Due { SEAL_EARLY } else { 0 };
+    cpu.todo.fetch_or(GLANCE | seal);
     serve_or_want();
 }
 

@@ -214,7 +214,7 @@ impl Queue {
         percpu::BELL
             | percpu::POLL
             | if begins { percpu::PERIOD } else { 0 }
-            | if many { percpu::GLANCE } else { 0 }
+            | if many { percpu::SOON } else { 0 }
     }
 
     /// Jiffies since the open batch got its first object.
@@ -408,8 +408,9 @@ pub(crate) fn arm(cpu: &Cpu, arm: usize, spin: bool) {
     let timer = arm & (percpu::TIMER | percpu::POLL) != 0 && !cpu.timer_armed.load(Relaxed);
     let bell = arm & percpu::BELL != 0 && !cpu.bell_armed.load(Relaxed);
     let period = arm & percpu::PERIOD != 0 && !bell;
+    let early = arm & percpu::TIMER != 0 && !cpu.early.load(Relaxed);
     if !spin {
-        if timer || bell || period {
+        if timer || bell || period || early {
             cpu.todo.fetch_or(arm);
             // SAFETY: irq_work may be queued in any context.
             unsafe { sys::gs_sys_kick() };
@@ -422,8 +423,8 @@ pub(crate) fn arm(cpu: &Cpu, arm: usize, spin: bool) {
         // SAFETY: The caller may take the timer base's lock.
         unsafe { sys::gs_sys_timer_arm(cpu.id, super::doorbell::delay(cpu, arm)) };
     }
-    if arm & percpu::GLANCE != 0 {
-        super::doorbell::glance(cpu);
+    if early || arm & (percpu::GLANCE | percpu::SOON) != 0 {
+        super::doorbell::glance(cpu, arm);
     }
     if bell {
         super::doorbell::ring(cpu);
