@@ -6,6 +6,7 @@
  */
 #include <linux/delay.h>
 #include <linux/ktime.h>
+#include <linux/math64.h>
 #include <linux/rcupdate.h>
 #include <linux/timer.h>
 
@@ -155,7 +156,7 @@ static bool gs_hurry_between(struct kunit *test, struct gs_cache *c,
 					    GS_HURRY_BATCHES * GS_HURRY_OBJECTS,
 					    NULL);
 	unsigned long expedited, tick;
-	ktime_t end;
+	u64 now, into, end;
 	bool before = false;
 
 	timer_setup(&gs_hurry_timer, gs_hurry_tick, TIMER_PINNED);
@@ -163,15 +164,20 @@ static bool gs_hurry_between(struct kunit *test, struct gs_cache *c,
 	tick = READ_ONCE(gs_hurry_ticks);
 	while (READ_ONCE(gs_hurry_ticks) == tick)
 		cond_resched();
-	/* What is open has its CPU look before a tick in any case. */
-	end = ktime_add_ns(ktime_get(), TICK_NSEC * 7 / 8);
+	/*
+	 * What is open has its CPU look before a tick in any case. Ticks come
+	 * at multiples of their length.
+	 */
+	now = ktime_get_ns();
+	div64_u64_rem(now, TICK_NSEC, &into);
+	end = now - into + TICK_NSEC * 7 / 8;
 	expedited = gs_hurry_first(true);
 	gs_list_free_rcu(c, list);
-	while (ktime_before(ktime_get(), end) && !before) {
+	while (ktime_get_ns() < end && !before) {
 		*in_time = true;
 		cond_resched();
 		before = gs_hurry_first(true) != expedited &&
-			 ktime_before(ktime_get(), end);
+			 ktime_get_ns() < end;
 	}
 	timer_delete_sync(&gs_hurry_timer);
 	gs_cache_barrier(c);
