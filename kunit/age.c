@@ -307,11 +307,13 @@ static void gs_age_partly(struct kunit *test)
 }
 
 /*
- * What opens after a tick is sealed before the next one where ticks are far
- * apart, as far as the machine lets the timer come in time.
+ * Where ticks are far apart, what has to be sealed by a tick is sealed before
+ * it, as far as the machine lets the timer come in time.
  */
 static void gs_age_early(struct kunit *test)
 {
+	/* seal_ms as it comes. */
+	const unsigned long limit = max(10 * HZ / 1000, 1);
 	struct gs_cache *c;
 	int round, early = 0;
 
@@ -332,7 +334,7 @@ static void gs_age_early(struct kunit *test)
 		while (gs_test_stats(test, c).sealed == sealed &&
 		       jiffies - tick < HZ)
 			fsleep(NSEC_PER_SEC / HZ / 50 / NSEC_PER_USEC);
-		early += jiffies == tick;
+		early += jiffies - tick < limit;
 	}
 	kunit_info(test, "%d of %d\n", early, round);
 	KUNIT_EXPECT_GE(test, early, 5);
