@@ -327,7 +327,7 @@ static void gs_age_early(struct kunit *test)
 		unsigned long tick = jiffies;
 
 		KUNIT_ASSERT_NOT_NULL(test, obj);
-		while (jiffies == tick)
+		while (time_before_eq(jiffies, tick))
 			cpu_relax();
 		tick = jiffies;
 		gs_cache_free_rcu(c, obj);

@@ -92,7 +92,7 @@ static void gs_bulk_nulls(struct kunit *test)
 		}
 		gs_cache_free_bulk(c, nr, objs);
 		for (i = 0; i < nr; i++)
-			wrong += objs[i] != NULL;
+			wrong += !!objs[i];
 		KUNIT_EXPECT_EQ(test, gs_test_stats(test, c).live, 0);
 	}
 	KUNIT_EXPECT_EQ(test, wrong, 0);
@@ -117,7 +117,7 @@ static void gs_bulk_zero(struct kunit *test)
 					    objs),
 			0);
 	for (i = 0; i < ARRAY_SIZE(objs); i++)
-		wrong += memchr_inv(objs[i], 0, GS_BULK_SIZE) != NULL;
+		wrong += !!memchr_inv(objs[i], 0, GS_BULK_SIZE);
 	KUNIT_EXPECT_EQ(test, wrong, 0);
 	gs_cache_free_bulk(c, ARRAY_SIZE(objs), objs);
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);

@@ -34,7 +34,7 @@ struct gs_core_sys {
 	struct rcu_head retire;      /* frees the core */
 	struct mutex service;        /* serialises the bit path's service */
 	struct mutex barrier;        /* one barrier of a cache at a time */
-	struct mutex trim;           /* who has sheaves or empty slabs in hand */
+	struct mutex trim;           /* one gives memory back at a time */
 	struct work_struct family;   /* children made and closed */
 	struct rcu_head family_bell; /* children that leave: the same */
 	struct xarray children;      /* by key; the family work changes it */
@@ -89,9 +89,10 @@ void gs_rs_slab_free(struct rcu_head *head);     /* RCU callback */
 /* Hard interrupt; softirq on RT. Early of rust/rcu/doorbell.rs. */
 enum gs_glance {
 	GS_GLANCE_NONE, /* the glance before a tick is not armed */
-	GS_GLANCE_DUE, /* this is it */
+	GS_GLANCE_DUE,  /* this is it */
 	GS_GLANCE_LATER,
 };
+
 void gs_rs_glance(unsigned int cpu, enum gs_glance early);
 
 /* Process. */
