@@ -395,6 +395,7 @@ extern "C" fn gs_rs_seal_timer(id: u32) {
 /// `enum gs_glance` of the shim.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
+#[expect(dead_code, reason = "the shim makes them")]
 enum Early {
     None = 0,
     Due = 1,
