@@ -147,7 +147,7 @@ static void gs_hurry_tick(struct timer_list *timer)
 
 /*
  * Seals many batches after a tick, and looks whether one is expedited well
- * before the next one; *@in_time is set if the batches were done by then.
+ * before the next one; *@in_time is set if the batches were done soon enough.
  */
 static bool gs_hurry_between(struct kunit *test, struct gs_cache *c,
 			     bool *in_time)
@@ -173,8 +173,9 @@ static bool gs_hurry_between(struct kunit *test, struct gs_cache *c,
 	end = now - into + TICK_NSEC * 7 / 8;
 	expedited = gs_hurry_first(true);
 	gs_list_free_rcu(c, list);
+	/* One that took longer tells nothing. */
+	*in_time |= ktime_get_ns() < end - TICK_NSEC * 3 / 8;
 	while (ktime_get_ns() < end && !before) {
-		*in_time = true;
 		cond_resched();
 		before = gs_hurry_first(true) != expedited &&
 			 ktime_get_ns() < end;
@@ -202,8 +203,9 @@ static void gs_hurry_many(struct kunit *test)
 	gs_pin_self(test);
 	before = gs_wait_until(gs_hurry_between(test, c, &in_time));
 	if (!in_time)
-		kunit_skip(test, "a tick is too short for it here");
-	KUNIT_EXPECT_TRUE(test, before);
+		kunit_info(test, "no round took less than half a tick\n");
+	else
+		KUNIT_EXPECT_TRUE(test, before);
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
 }
 
