@@ -13,7 +13,8 @@ use crate::rcu::request::{self, Ask};
 
 /// Empties sheaves and barns into the slabs and gives the pages of empty slabs back; pages given.
 ///
-/// Deferred frees whose grace period is over come back too; none is waited for.
+/// Deferred frees whose grace period is over come back too; none is waited for. What the cache's
+/// worker is just giving back is, and is not counted.
 ///
 /// Context: Process context, may sleep.
 pub(crate) fn shrink(core: &Core) -> usize {

@@ -437,7 +437,8 @@ impl<T> Cache<T> {
         unsafe { gs_cache_barrier(self.raw.as_ptr()) }
     }
 
-    /// Gives unused memory back; returns pages.
+    /// Gives unused memory back; returns pages, but for those that the cache's own worker was just
+    /// giving back, which are waited for.
     ///
     /// Context: Process context, may sleep.
     ///
