@@ -203,9 +203,8 @@ static void gs_hurry_many(struct kunit *test)
 	gs_pin_self(test);
 	before = gs_wait_until(gs_hurry_between(test, c, &in_time));
 	if (!in_time)
-		kunit_info(test, "no round took less than half a tick\n");
-	else
-		KUNIT_EXPECT_TRUE(test, before);
+		kunit_skip(test, "a tick is too short for it here");
+	KUNIT_EXPECT_TRUE(test, before);
 	KUNIT_EXPECT_EQ(test, gs_test_destroy(test, c), 0);
 }
 
